@@ -23,7 +23,16 @@ const (
 	WriteLink
 	// WriteUnlink marks the row of strait.link dead (status 'dead').
 	WriteUnlink
+	// WriteCheck writes nothing: the row of Key must be there and hold Guard, and
+	// stays so until the transaction ends (a share lock). A child is inserted only
+	// under a parent that is still there, also where no foreign key says so.
+	WriteCheck
 )
+
+// Business says that the write changes a business table.
+func (k WriteKind) Business() bool {
+	return k == WriteInsert || k == WriteUpdate || k == WriteDelete
+}
 
 // Cell is a column with a value, in the target's own terms.
 type Cell struct {

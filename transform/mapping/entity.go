@@ -91,7 +91,8 @@ const (
 	KeyFromFields
 )
 
-// Default is a value for a column of an inserted row.
+// Default is a value for a column. For PartSide.Defaults the Env is that of the
+// other side's row, for the cells of a DeleteRule that of the row to be changed.
 type Default struct {
 	Column int
 	Value  func(env Env) (schemas.Value, error)
@@ -126,6 +127,9 @@ const (
 type DeleteRule struct {
 	Action DeleteAction
 	Set    []Default
+	// Undo are the cells that take back Set, for a record that is revived on the
+	// side where it had been deleted.
+	Undo []Default
 }
 
 // Owner says whose edits of a field count.
@@ -182,7 +186,8 @@ type FieldSide struct {
 	// joins, by index.
 	Reads, ReadsJoins []int
 	// Writes are the columns that Out gives values for, in its order; empty: the
-	// field is never written on this side.
+	// field is never written on this side. On the side that owns the field they
+	// serve only the insert of a record that was born on the other side.
 	Writes []int
 	// In gives the canonical value. An error parks the record: the value cannot be
 	// understood.
@@ -190,6 +195,12 @@ type FieldSide struct {
 	// Out gives the cells for Writes. It sees the present row, so that a part of a
 	// column (a key in a JSON text) can be replaced. An error parks the record: the
 	// value does not fit. In(Out(v)) == v for every v that Out accepts.
+	//
+	// A cell that is Unchanged is to be left out of the write; it happens only on
+	// an insert (a NOT NULL column is NULL in Row), for a NULL that the column
+	// answers with its own default. Fields that share a column (parts of a text, keys of a
+	// JSON text) are written one after the other in the order of Part.Fields, each
+	// seeing the row as the ones before left it.
 	Out func(v schemas.Value, env Env) ([]schemas.Value, error)
 }
 
@@ -200,4 +211,16 @@ type Env struct {
 	Row schemas.Row
 	// Joined are the rows of each Join, in its order.
 	Joined [][]schemas.Row
+}
+
+// Parts are the root and the children.
+func (e *Entity) Parts() []*Part { return append([]*Part{e.Root}, e.Children...) }
+
+// LinkName is the name under which the links of a part are kept: the entity's,
+// with the child's behind a dot.
+func (e *Entity) LinkName(p *Part) string {
+	if p.Name == "" {
+		return e.Name
+	}
+	return e.Name + "." + p.Name
 }

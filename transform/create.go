@@ -1,0 +1,257 @@
+package transform
+
+import (
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/strait-cdc/strait/schemas"
+	"github.com/strait-cdc/strait/transform/mapping"
+)
+
+// create plans a record on a side that has none.
+func (p *planner) create(part *mapping.Part, m *member, side int) {
+	ps, from := part.Sides[side], m.img[1-side]
+	root := part == p.s.entity.Root
+	if ps == nil || ps.ReadOnly || ps.Create == nil || root && p.s.noCreate || !root && !p.rootThere(side) {
+		return
+	}
+	ok, err := ps.Create(from.env)
+	if err != nil {
+		p.park("value", "%s: whether to create it in %s: %v", p.name(part, m), p.s.entity.Systems[side], err)
+		return
+	}
+	if !ok {
+		return
+	}
+	b := &insertion{planner: p, part: part, m: m, side: side, row: make(schemas.Row, len(ps.Table.Columns)), set: map[int]bool{}}
+	if !b.fields() || !b.defaults() {
+		return
+	}
+	w := b.write()
+	if !root {
+		p.checkRoot(side)
+	}
+	b.parent(&w)
+	b.absent(&w)
+	i := p.write(side, w)
+	if root {
+		p.rootInsert[side] = i
+	}
+	p.plan.Effects[side] = append(p.plan.Effects[side], b.effects...)
+	p.effect(side, effect{Kind: effectCreate, Child: part.Name, Item: m.it.ID})
+}
+
+// checkRoot has a child inserted only while its root row is there.
+func (p *planner) checkRoot(side int) {
+	if p.rootInsert[side] >= 0 || p.checked[side] {
+		return
+	}
+	p.checked[side] = true
+	ps := p.s.entity.Root.Sides[side]
+	p.write(side, schemas.Write{Kind: schemas.WriteCheck, Table: ps.Table.Name, Key: keyCells(ps, p.s.root.img[side].env.Row)})
+}
+
+// rootThere says that the root has a row on a side, or gets one in this plan.
+func (p *planner) rootThere(side int) bool {
+	return p.s.root.img[side].present || p.rootInsert[side] >= 0
+}
+
+// insertion is a row being made.
+type insertion struct {
+	*planner
+	part    *mapping.Part
+	m       *member
+	side    int
+	row     schemas.Row
+	set     map[int]bool
+	order   []int
+	effects []effect
+}
+
+func (b *insertion) put(col int, v schemas.Value) {
+	b.row[col] = v
+	if !b.set[col] {
+		b.set[col] = true
+		b.order = append(b.order, col)
+	}
+}
+
+// fields fills what the fields say; false: it cannot be created now, and why is
+// parked.
+func (b *insertion) fields() bool {
+	ok := true
+	from, other := b.m.img[1-b.side], 1-b.side
+	for i, f := range b.part.Fields {
+		fs := f.Sides[b.side]
+		if fs == nil || f.Sides[other] == nil || len(fs.Writes) == 0 {
+			continue
+		}
+		switch {
+		case from.problems[i] != nil:
+			b.park("value", "%s.%s: the value in %s cannot be understood: %v", b.name(b.part, b.m), f.Name, b.s.entity.Systems[other], from.problems[i])
+			ok = false
+		case !from.known[i]:
+			b.plan.Waits = append(b.plan.Waits, from.waits...)
+			b.park("waiting", "%s.%s refers to a record that is not linked yet: %s", b.name(b.part, b.m), f.Name, showWaits(from.waits))
+			ok = false
+		case from.values[i].IsNull() && f.Required:
+			b.park("value", "%s.%s is required in %s and empty in %s", b.name(b.part, b.m), f.Name, b.s.entity.Systems[b.side], b.s.entity.Systems[other])
+			ok = false
+		default:
+			ok = b.field(i, f, fs) && ok
+		}
+	}
+	return ok
+}
+
+func (b *insertion) field(i int, f *mapping.Field, fs *mapping.FieldSide) bool {
+	from, ps := b.m.img[1-b.side], b.part.Sides[b.side]
+	v := from.values[i]
+	// What the new side owns, and what is empty, is left to that side's defaults.
+	if (ownerOf(f) == b.side || v.IsNull()) && optional(ps, fs) {
+		return true
+	}
+	cells, err := b.out(f, b.side, v, from.refs[i], mapping.Env{Row: b.row, Joined: make([][]schemas.Row, len(ps.Joins))})
+	if err != nil {
+		b.park("value", "%s.%s: %s does not fit into %s: %v", b.name(b.part, b.m), f.Name, show(f, v), b.s.entity.Systems[b.side], err)
+		return false
+	}
+	for k, c := range fs.Writes {
+		b.put(c, cells[k])
+	}
+	e := effect{Kind: effectAgree, Child: b.part.Name, Item: b.m.it.ID, Field: f.Name, V: v, By: 1 - b.side}
+	e.Edit[1-b.side] = from.edit[i]
+	b.effects = append(b.effects, e)
+	return true
+}
+
+// optional says that an insert may leave a field's columns out.
+func optional(ps *mapping.PartSide, fs *mapping.FieldSide) bool {
+	for _, c := range fs.Writes {
+		if col := ps.Table.Columns[c]; !col.Nullable && !col.HasDefault {
+			return false
+		}
+	}
+	return true
+}
+
+func (b *insertion) defaults() bool {
+	ps := b.part.Sides[b.side]
+	for _, d := range ps.Defaults {
+		if b.set[d.Column] {
+			continue
+		}
+		v, err := d.Value(b.m.img[1-b.side].env)
+		if err != nil {
+			b.park("value", "%s: the default of column %s in %s: %v", b.name(b.part, b.m), ps.Table.Columns[d.Column].Name, b.s.entity.Systems[b.side], err)
+			return false
+		}
+		b.put(d.Column, v)
+	}
+	return true
+}
+
+// write is the insert with its key and link.
+func (b *insertion) write() schemas.Write {
+	ps := b.part.Sides[b.side]
+	switch ps.Key {
+	case mapping.KeyUUID:
+		b.row[ps.Table.Key[0]] = schemas.Text(uuidOf(b.m.it.ID))
+	case mapping.KeyHex17:
+		b.row[ps.Table.Key[0]] = schemas.Text(uuidHex(b.m.it.ID)[:17])
+	}
+	w := schemas.Write{Kind: schemas.WriteInsert, Table: ps.Table.Name, Key: keyCells(ps, b.row)}
+	w.Link = &schemas.Link{Entity: b.s.entity.LinkName(b.part), Hub: b.m.it.ID}
+	if ps.Key != mapping.KeyByDatabase {
+		w.Link.NativeKey = schemas.FormatKey(ps.Table.KeyOf(b.row))
+	}
+	isKey := map[int]bool{}
+	for _, k := range ps.Table.Key {
+		isKey[k] = true
+	}
+	for _, c := range b.order {
+		if !isKey[c] {
+			w.Set = append(w.Set, cell(ps, c, b.row))
+		}
+	}
+	return w
+}
+
+// parent puts the key of the root row into a child.
+func (b *insertion) parent(w *schemas.Write) {
+	ps, root := b.part.Sides[b.side], b.s.entity.Root.Sides[b.side]
+	for i, c := range ps.Parent {
+		if b.set[c] {
+			continue
+		}
+		key := root.Table.Key[i]
+		cl := schemas.Cell{Column: ps.Table.Columns[c].Name}
+		if ri := b.rootInsert[b.side]; ri >= 0 {
+			cl.Value = b.plan.Writes[b.side][ri].Key[i].Value
+			if cl.Value.IsNull() {
+				if w.From == nil {
+					w.From = map[string]int{}
+				}
+				w.From[cl.Column] = ri
+				continue
+			}
+		} else {
+			cl.Value = b.s.root.img[b.side].env.Row[key]
+		}
+		b.row[c] = cl.Value
+		w.Set = append(w.Set, cl)
+	}
+}
+
+// absent guards an insert by its match rules: each that the new row would
+// satisfy must find nothing.
+func (b *insertion) absent(w *schemas.Write) {
+	ps := b.part.Sides[b.side]
+	for _, rule := range b.part.Match {
+		if _, ok := matchText(rule, b.m.img[1-b.side]); !ok {
+			continue
+		}
+		var cells []schemas.Cell
+		complete := len(w.From) == 0 || len(ps.Parent) == 0
+		for _, f := range rule.Fields {
+			fs := b.part.Fields[f].Sides[b.side]
+			if fs == nil || len(fs.Writes) == 0 {
+				complete = false
+				break
+			}
+			for _, c := range fs.Writes {
+				complete = complete && (b.set[c] || isKeyColumn(ps, c)) && !b.row[c].IsNull()
+				cells = append(cells, cell(ps, c, b.row))
+			}
+		}
+		for _, c := range ps.Parent {
+			cells = append(cells, cell(ps, c, b.row))
+		}
+		if complete {
+			w.Absent = append(w.Absent, cells)
+		}
+	}
+}
+
+func isKeyColumn(ps *mapping.PartSide, c int) bool {
+	for _, k := range ps.Table.Key {
+		if k == c {
+			return true
+		}
+	}
+	return false
+}
+
+// uuidHex derives 32 hex digits from an item's id: a plan stays a function of what
+// it sees, and sending it again makes the same key.
+func uuidHex(id string) string {
+	sum := sha256.Sum256([]byte("strait:" + id))
+	sum[6] = sum[6]&0x0f | 0x80 // version 8: of our own making (RFC 9562)
+	sum[8] = sum[8]&0x3f | 0x80
+	return fmt.Sprintf("%x", sum[:16])
+}
+
+func uuidOf(id string) string {
+	h := uuidHex(id)
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}

@@ -1,0 +1,110 @@
+package state
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// TestStores runs the same random program on Badger and on Memory and wants the
+// same answers, before and after closing and opening again.
+func TestStores(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		dir := t.TempDir() + fmt.Sprint(rapid.Int().Draw(rt, "dir"))
+		b, err := Open(dir)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		m := NewMemory()
+		steps := rapid.IntRange(1, 6).Draw(rt, "steps")
+		for range steps {
+			ops := rapid.SliceOfN(rapid.IntRange(0, 999), 1, 20).Draw(rt, "ops")
+			fail := rapid.Bool().Draw(rt, "fail")
+			prog := func(out *bytes.Buffer) func(Txn) error {
+				return func(tx Txn) error { return run(tx, ops, fail, out) }
+			}
+			var got, want bytes.Buffer
+			errB, errM := b.Update(prog(&got)), m.Update(prog(&want))
+			if (errB == nil) != (errM == nil) || got.String() != want.String() {
+				rt.Fatalf("badger %v %q, memory %v %q", errB, got.String(), errM, want.String())
+			}
+		}
+		if err := b.Close(); err != nil {
+			rt.Fatal(err)
+		}
+		if b, err = Open(dir); err != nil {
+			rt.Fatal(err)
+		}
+		defer b.Close()
+		var got, want bytes.Buffer
+		_ = b.View(func(tx Txn) error { return dump(tx, &got) })
+		_ = m.View(func(tx Txn) error { return dump(tx, &want) })
+		if got.String() != want.String() {
+			rt.Fatalf("after reopening: badger %q, memory %q", got.String(), want.String())
+		}
+	})
+}
+
+var errTest = errors.New("made to fail")
+
+func run(tx Txn, ops []int, fail bool, out *bytes.Buffer) error {
+	for i, op := range ops {
+		k := Key("k", fmt.Sprint(op%7), fmt.Sprint(op%3))
+		switch op % 4 {
+		case 0, 1:
+			var v []byte // may be empty
+			if op%5 > 0 {
+				v = []byte(fmt.Sprint(op, i))
+			}
+			if err := tx.Set(k, v); err != nil {
+				return err
+			}
+		case 2:
+			if err := tx.Delete(k); err != nil {
+				return err
+			}
+		case 3:
+			v, err := tx.Get(k)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(out, "%q=%q %v;", k, v, v == nil)
+		}
+	}
+	if err := dump(tx, out); err != nil {
+		return err
+	}
+	if fail {
+		return errTest
+	}
+	return nil
+}
+
+func dump(tx Txn, out *bytes.Buffer) error {
+	return tx.Scan(Prefix("k"), func(k, v []byte) (bool, error) {
+		fmt.Fprintf(out, "%q:%q;", k, v)
+		return true, nil
+	})
+}
+
+func TestMemoryFaults(t *testing.T) {
+	m := NewMemory()
+	set := func(v string) error {
+		return m.Update(func(tx Txn) error { return tx.Set(Key("a"), []byte(v)) })
+	}
+	get := func() (v string) {
+		_ = m.View(func(tx Txn) error { b, err := tx.Get(Key("a")); v = string(b); return err })
+		return v
+	}
+	m.Fault = func() (bool, error) { return false, errTest }
+	if err := set("1"); err == nil || get() != "" {
+		t.Fatalf("failed and did not happen: got %q, %v", get(), err)
+	}
+	m.Fault = func() (bool, error) { return true, errTest }
+	if err := set("2"); err == nil || get() != "2" {
+		t.Fatalf("failed but did happen: got %q, %v", get(), err)
+	}
+}
