@@ -154,7 +154,7 @@ func (e *engine) image(tx state.Txn, ent *mapping.Entity, rec *record, p *mappin
 	if parent, _ := valuesOf(r.Values, ps.Parent); len(ps.Parent) > 0 && parent != rec.Keys[side] {
 		return img, nil
 	}
-	img.exists, img.present, img.seq = true, present(ps, r.Values), r.Seq
+	img.exists, img.present, img.seq = true, r.present(ps), r.Seq
 	img.env.Row = r.Values
 	if err := e.readJoins(tx, ent, ps, side, img, r); err != nil {
 		return nil, err
@@ -197,8 +197,13 @@ func (e *engine) readFields(tx state.Txn, ent *mapping.Entity, p *mapping.Part, 
 		if fs == nil {
 			continue
 		}
+		unknown := false
 		for _, c := range fs.Reads {
 			img.when[i], img.edit[i] = max(img.when[i], r.When[c]), max(img.edit[i], r.Edit[c])
+			unknown = unknown || r.Unknown != nil && r.Unknown[c]
+		}
+		if unknown {
+			continue
 		}
 		v, err := fs.In(img.env)
 		if err != nil {

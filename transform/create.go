@@ -107,8 +107,8 @@ func (b *insertion) fields() bool {
 func (b *insertion) field(i int, f *mapping.Field, fs *mapping.FieldSide) bool {
 	from, ps := b.m.img[1-b.side], b.part.Sides[b.side]
 	v := from.values[i]
-	// What the new side owns, and what is empty, is left to that side's defaults.
-	if (ownerOf(f) == b.side || v.IsNull()) && optional(ps, fs) {
+	// What is empty, and what the new side owns and has a default for, is left to it.
+	if v.IsNull() && optional(ps, fs) || ownerOf(f) == b.side && hasDefault(ps, fs) {
 		return true
 	}
 	cells, err := b.out(f, b.side, v, from.refs[i], mapping.Env{Row: b.row, Joined: make([][]schemas.Row, len(ps.Joins))})
@@ -129,6 +129,16 @@ func (b *insertion) field(i int, f *mapping.Field, fs *mapping.FieldSide) bool {
 func optional(ps *mapping.PartSide, fs *mapping.FieldSide) bool {
 	for _, c := range fs.Writes {
 		if col := ps.Table.Columns[c]; !col.Nullable && !col.HasDefault {
+			return false
+		}
+	}
+	return true
+}
+
+// hasDefault says that the server fills a field's columns by itself.
+func hasDefault(ps *mapping.PartSide, fs *mapping.FieldSide) bool {
+	for _, c := range fs.Writes {
+		if !ps.Table.Columns[c].HasDefault {
 			return false
 		}
 	}
@@ -208,7 +218,8 @@ func (b *insertion) parent(w *schemas.Write) {
 func (b *insertion) absent(w *schemas.Write) {
 	ps := b.part.Sides[b.side]
 	for _, rule := range b.part.Match {
-		if _, ok := matchText(rule, b.m.img[1-b.side]); !ok {
+		text, ok := matchText(rule, b.m.img[1-b.side])
+		if !ok || b.shared(rule, text) {
 			continue
 		}
 		var cells []schemas.Cell
@@ -231,6 +242,28 @@ func (b *insertion) absent(w *schemas.Write) {
 			w.Absent = append(w.Absent, cells)
 		}
 	}
+}
+
+// shared says that a rule does not tell a child from its siblings: two billing
+// addresses, where the rule is the kind. Such a rule guards nothing.
+func (b *insertion) shared(rule mapping.MatchRule, text string) bool {
+	for i, part := range b.s.entity.Children {
+		if part != b.part {
+			continue
+		}
+		for _, m := range b.s.children[i] {
+			leaving := m.it.half() < 0 && m.img[0].present != m.img[1].present
+			if m == b.m || leaving {
+				continue
+			}
+			for _, img := range m.img {
+				if t, ok := matchText(rule, img); ok && t == text {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 func isKeyColumn(ps *mapping.PartSide, c int) bool {

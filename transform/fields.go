@@ -137,16 +137,17 @@ func bounced(fs *fieldState, side int, v schemas.Value, edit [2]uint64) bool {
 
 func ownerOf(f *mapping.Field) int { return int(f.Owner) - 1 }
 
-// decideFirst decides where nothing has been agreed yet: a value beats none, an
-// owner beats the other, then the policy.
+// decideFirst decides where nothing has been agreed yet: a value beats none, also
+// an owner's (who has said nothing cannot overrule), an owner beats the other, then
+// the policy.
 func decideFirst(f *mapping.Field, vals [2]schemas.Value, when [2]int64) (int, string, bool) {
-	if owner := ownerOf(f); owner >= 0 {
-		return owner, "owner", !vals[1-owner].IsNull()
-	}
 	for side := range vals {
 		if vals[1-side].IsNull() {
 			return side, "initial", false
 		}
+	}
+	if owner := ownerOf(f); owner >= 0 {
+		return owner, "owner", true
 	}
 	if f.Policy == mapping.Review {
 		return -1, "both sides hold a value and none has been agreed", false

@@ -466,6 +466,19 @@ func (e *engine) sweep(tx state.Txn, sys string) (bool, error) {
 	return true, setJSON(tx, state.Key("m", "offset", sys), off)
 }
 
+// present says whether the row counts as a record. One that we have just inserted
+// does, as long as what tells is a default that has not been read back.
+func (r *row) present(ps *mapping.PartSide) bool {
+	if r.Unknown != nil {
+		for _, c := range ps.WhereColumns {
+			if r.Unknown[c] {
+				return true
+			}
+		}
+	}
+	return present(ps, r.Values)
+}
+
 // present says whether a row counts as a record.
 func present(ps *mapping.PartSide, r schemas.Row) bool {
 	if ps.Where == nil {

@@ -120,8 +120,12 @@ func (e *engine) viewRow(tx state.Txn, t *table, pk string) (*row, error) {
 		if o.Inserted == 0 {
 			return nil, nil
 		}
-		r = &row{}
+		r = &row{Unknown: make([]bool, len(t.names))}
 		t.blank(r)
+		for i := range r.Unknown {
+			_, given := o.Cells[t.names[i]]
+			r.Unknown[i] = !given
+		}
 	}
 	for name, cell := range o.Cells {
 		if c := t.shape.Column(name); c >= 0 {

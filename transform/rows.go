@@ -25,6 +25,9 @@ type row struct {
 	When []int64
 	// Edit is, for each column, strait.seq of that change.
 	Edit []uint64
+	// Unknown marks the columns of a row that we inserted and have not read back
+	// yet, whose values the database gave; nil for every other row. It is not stored.
+	Unknown []bool
 }
 
 var errRow = errors.New("stored row is damaged")

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/strait-cdc/strait/schemas"
+	"github.com/strait-cdc/strait/transform/mapping"
 	"github.com/strait-cdc/strait/transform/state"
 )
 
@@ -25,6 +26,7 @@ var (
 type sim struct {
 	*simWorld
 	store  *state.Memory
+	set    *mapping.Set
 	engine *engine
 	broken breakage
 	faults bool
@@ -42,19 +44,25 @@ func (s *sim) Parked(p *Parked) {
 }
 
 func newSim(seed int64, broken breakage) *sim {
-	w := &simWorld{r: rand.New(rand.NewSource(seed)), clock: time.UnixMilli(1_000_000), prev: map[string]string{}, overwritten: map[string]string{}, lost: map[string]bool{}}
-	w.sys[0], w.sys[1] = newSimSystem(0, "crm"), newSimSystem(1, "erp")
-	s := &sim{simWorld: w, store: state.NewMemory(), broken: broken}
-	s.store.Fault = s.fault
-	w.partner = s.keyOf
-	s.restart()
-	for range w.r.Intn(8) {
-		w.user()
+	s := emptySim(seed, broken, simMapping())
+	for range s.r.Intn(8) {
+		s.user()
 	}
-	for _, sys := range w.sys {
+	for _, sys := range s.sys {
 		s.snapshot(sys)
 	}
 	s.faults = true
+	return s
+}
+
+// emptySim is two empty systems before their snapshot.
+func emptySim(seed int64, broken breakage, set *mapping.Set) *sim {
+	w := &simWorld{r: rand.New(rand.NewSource(seed)), clock: time.UnixMilli(1_000_000), prev: map[string]string{}, overwritten: map[string]string{}, lost: map[string]bool{}}
+	w.sys[0], w.sys[1] = newSimSystem(0, "crm"), newSimSystem(1, "erp")
+	s := &sim{simWorld: w, store: state.NewMemory(), broken: broken, set: set}
+	s.store.Fault = s.fault
+	w.partner = s.keyOf
+	s.restart()
 	return s
 }
 
@@ -98,7 +106,7 @@ func (s *sim) fault() (bool, error) {
 func (s *sim) restart() {
 	f := s.faults
 	s.faults = false
-	e, err := newEngine(s.store, simMapping(), "p", "h", func() time.Time { return s.clock }, s, Bounds{Intents: 3, Batches: 2})
+	e, err := newEngine(s.store, s.set, "p", "h", func() time.Time { return s.clock }, s, Bounds{Intents: 3, Batches: 2})
 	if err != nil {
 		panic(err)
 	}

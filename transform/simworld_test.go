@@ -235,6 +235,13 @@ type simWorld struct {
 	// partner finds the key that a row's record has on the other side, in the
 	// reconciler's store.
 	partner func(entity, system, pk, other string) string
+	// trigger, if set, is what a database does to a row that we write; refuse and miss
+	// are what it will not take.
+	trigger func(s *simSystem, kind string, r schemas.Row)
+	refuse  func(s *simSystem, in *schemas.Intent) string
+	miss    func(s *simSystem, in *schemas.Intent) bool
+	// writes counts the intents that changed a business table.
+	writes int
 }
 
 func (w *simWorld) tell(format string, args ...any) {
@@ -396,6 +403,14 @@ func (w *simWorld) apply(s *simSystem, batch int64, intents []schemas.Intent) ([
 
 func (w *simWorld) intent(s *simSystem, tx *simTxn, in *schemas.Intent) schemas.Answer {
 	a := schemas.Answer{ID: in.ID, Outcome: schemas.Applied, Keys: map[string]string{}}
+	if w.refuse != nil {
+		if why := w.refuse(s, in); why != "" {
+			return schemas.Answer{ID: in.ID, Outcome: schemas.Refused, Reason: why}
+		}
+	}
+	if w.miss != nil && w.miss(s, in) {
+		return schemas.Answer{ID: in.ID, Outcome: schemas.Missed}
+	}
 	gone := map[string]bool{} // rows that an earlier write of the intent deletes
 	for i := range in.Writes {
 		if in.Writes[i].Kind == schemas.WriteDelete {
@@ -481,6 +496,10 @@ func (w *simWorld) do(s *simSystem, tx *simTxn, wr *schemas.Write, i int, made [
 		}
 		r[col] = c.Value
 	}
+	if w.trigger != nil {
+		w.trigger(s, kind, r)
+	}
+	w.writes++
 	w.tell("strait: %s writes %s %v", s.name, kind, r)
 	s.record(tx, op, kind, pk, r)
 }
