@@ -359,14 +359,27 @@ func (p *planner) revival(part *mapping.Part, m *member) {
 	p.unlink(part, m)
 }
 
-// undo puts back what a deletion overwrote.
+// undo takes a deletion back: with the cells that the rule names for it, else with
+// what the deletion overwrote.
 func (p *planner) undo(part *mapping.Part, m *member, side int) {
 	if len(m.it.Undo[side]) == 0 {
 		return
 	}
 	ps, row := part.Sides[side], m.img[side].env.Row
+	cells := m.it.Undo[side]
+	if rule := ps.OtherDeleted.Undo; len(rule) > 0 {
+		cells = nil
+		for _, d := range rule {
+			v, err := d.Value(m.img[side].env)
+			if err != nil {
+				p.park("value", "%s: the value for column %s on revival: %v", p.name(part, m), ps.Table.Columns[d.Column].Name, err)
+				return
+			}
+			cells = append(cells, schemas.Cell{Column: ps.Table.Columns[d.Column].Name, Value: v})
+		}
+	}
 	w := schemas.Write{Kind: schemas.WriteUpdate, Table: ps.Table.Name, Key: keyCells(ps, row)}
-	for _, c := range m.it.Undo[side] {
+	for _, c := range cells {
 		if i := ps.Table.Column(c.Column); i >= 0 && row[i] != c.Value {
 			w.Set = append(w.Set, c)
 			w.Guard = append(w.Guard, cell(ps, i, row))

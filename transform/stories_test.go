@@ -445,3 +445,30 @@ func TestReconcileIsPure(t *testing.T) {
 		t.Fatalf("plans differ: %q", plans)
 	}
 }
+
+func TestRevivalTakesTheDeletionBack(t *testing.T) {
+	s := newStory(t, func(set *mapping.Set) {
+		// In the ERP a record counts while gg is not [gone]; a deletion in the CRM sets it.
+		side := set.Entities[0].Root.Sides[1]
+		side.Where = func(r schemas.Row) (bool, error) { return r[3].Text() != "[gone]", nil }
+		side.WhereColumns = []int{3}
+		side.OtherDeleted = mapping.DeleteRule{Action: mapping.DeleteSet, Set: []mapping.Default{{Column: 3, Value: func(mapping.Env) (schemas.Value, error) {
+			return schemas.Text("[gone]"), nil
+		}}}}
+		crm := set.Entities[0].Root.Sides[0]
+		crm.Where = func(r schemas.Row) (bool, error) { return r[2].Text() != "deleted", nil }
+		crm.WhereColumns = []int{2}
+	})
+	s.insert(0, "accounts", "c1", "K", "f1", "g1")
+	s.begin()
+	s.set(0, "accounts", "c1", 2, "deleted")
+	s.settle()
+	s.want(1, "account K f=f1 g=gone")
+	s.set(0, "accounts", "c1", 2, "f2")
+	s.settle()
+	s.both("account K f=f2 g=g1")
+	s.wantParked("")
+	if len(s.sys[1].rows["accounts"]) != 1 {
+		t.Fatal("the record exists twice")
+	}
+}
