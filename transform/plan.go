@@ -32,7 +32,7 @@ func (e *engine) plan(tx state.Txn) error {
 	b := building{}
 	now := e.now()
 	for tx.Size() < e.bounds.Bytes {
-		if e.allFull(b) {
+		if e.allFull(b) || e.jammed() {
 			break
 		}
 		u, ok := e.queue.pop(now)
@@ -58,9 +58,13 @@ func (e *engine) plan(tx state.Txn) error {
 			return err
 		}
 	}
-	e.obs.Dirty(len(e.queue.items))
+	e.obs.Dirty(len(e.queue.items) + len(e.blocked))
 	return nil
 }
+
+// jammed says that so much waits for a system that takes no more that looking
+// further would only be work to be done again.
+func (e *engine) jammed() bool { return len(e.blocked) >= e.bounds.Intents }
 
 // full says that nothing more can be planned for a system now.
 func (e *engine) full(b building, sys string) bool {

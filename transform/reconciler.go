@@ -225,13 +225,16 @@ func (e *engine) idle() bool {
 		}
 	}
 	d, ok := e.queue.wait(e.now())
-	return !ok || d > 0 || !e.ready() || e.allFull(building{})
+	return !ok || d > 0 || !e.canPlan()
 }
+
+// canPlan says that planning could do something if a unit is due.
+func (e *engine) canPlan() bool { return e.ready() && !e.allFull(building{}) && !e.jammed() }
 
 // wait blocks until something arrives or becomes due.
 func (l *loop) wait(ctx context.Context, timer *time.Timer) (stepInput, bool) {
 	var due <-chan time.Time
-	if d, ok := l.engine.queue.wait(time.Now()); ok && l.engine.ready() && !l.engine.allFull(building{}) {
+	if d, ok := l.engine.queue.wait(time.Now()); ok && l.engine.canPlan() {
 		timer.Reset(d)
 		due = timer.C
 	}

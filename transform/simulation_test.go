@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	simSeeds = flag.Int("sim.seeds", 3000, "how many schedules TestSimulation runs")
+	simSeeds = flag.Int("sim.seeds", 1000, "how many schedules TestSimulation runs")
 	simSeed  = flag.Int64("sim.seed", 0, "run one schedule and tell its story")
 )
 

@@ -103,6 +103,9 @@ type VerifyCount struct {
 	Fields  int    `json:"fields"`
 	// Alone are the records that the rules keep on one side.
 	Alone [2]int `json:"alone"`
+	// Kept are the records that stayed when their partner was deleted: the link is
+	// dead.
+	Kept [2]int `json:"kept"`
 }
 
 // VerifyReport is the result of a verification.

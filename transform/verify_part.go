@@ -293,7 +293,10 @@ func (c *partCheck) lookForMissing() {
 		slices.Sort(keys)
 		for _, k := range keys {
 			f := c.records[side][k]
-			_, linked := c.links[c.e.Systems[side]].byKey[[2]string{c.name, k}]
+			l, linked := c.links[c.e.Systems[side]].byKey[[2]string{c.name, k}]
+			if l.Dead {
+				c.count.Kept[side]++
+			}
 			if linked || c.roots != nil && !c.roots.whole(side, f.parent) {
 				continue
 			}

@@ -195,11 +195,11 @@ func TestVerifyFindsWhatDiffers(t *testing.T) {
 func TestVerifyCountsWhatItCompared(t *testing.T) {
 	set := verifySet()
 	r := Verify(set, map[string]*SideData{
-		"crm": side(t, set, "crm", "accounts a1 Acme DE1\nquotes q1 -\nlink customer h1 a1"),
+		"crm": side(t, set, "crm", "accounts a1 Acme DE1\naccounts a2 Beta DE2\nquotes q1 -\nlink customer h1 a1\nlink customer h2 a2 dead"),
 		"erp": side(t, set, "erp", "party 1 Acme DE1\nlink customer h1 1"),
 	})
 	want := []VerifyCount{
-		{Entity: "customer", Systems: [2]string{"crm", "erp"}, Records: [2]int{1, 1}, Pairs: 1, Fields: 2},
+		{Entity: "customer", Systems: [2]string{"crm", "erp"}, Records: [2]int{2, 1}, Pairs: 1, Fields: 2, Kept: [2]int{1, 0}},
 		{Entity: "customer.addresses", Systems: [2]string{"crm", "erp"}},
 		{Entity: "order", Systems: [2]string{"crm", "erp"}, Records: [2]int{1, 0}, Alone: [2]int{1, 0}},
 	}

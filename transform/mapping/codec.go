@@ -44,9 +44,8 @@ type link struct {
 
 // args are the arguments of a codec as written.
 type args struct {
-	names []string // as written, for messages
-	list  []arg
-	next  int
+	list []arg
+	next int
 	// columns are the types of the columns, for codecs of several.
 	columns []schemas.Type
 }

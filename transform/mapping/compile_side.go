@@ -243,7 +243,7 @@ func (c *compiler) cell(p *partWork, i int, d *cellDoc, s *scope) (Default, bool
 		if err != nil {
 			return schemas.Null, fmt.Errorf("column %s: %w", column.Name, err)
 		}
-		return store(v, &column, schemas.Null)
+		return store(v, &column)
 	}
 	return out, true
 }

@@ -196,11 +196,10 @@ type FieldSide struct {
 	// column (a key in a JSON text) can be replaced. An error parks the record: the
 	// value does not fit. In(Out(v)) == v for every v that Out accepts.
 	//
-	// A cell that is Unchanged is to be left out of the write; it happens only on
-	// an insert (a NOT NULL column is NULL in Row), for a NULL that the column
-	// answers with its own default. Fields that share a column (parts of a text, keys of a
-	// JSON text) are written one after the other in the order of Part.Fields, each
-	// seeing the row as the ones before left it.
+	// Out is not asked for a NULL on an insert whose columns may be left out (they
+	// are nullable or have a default). Fields that share a column (parts of a text,
+	// keys of a JSON text) are written one after the other in the order of
+	// Part.Fields, each seeing the row as the ones before left it.
 	Out func(v schemas.Value, env Env) ([]schemas.Value, error)
 }
 

@@ -143,11 +143,6 @@ func (l *lens) out(v schemas.Value, env Env) ([]schemas.Value, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", l.label, err)
 	}
-	for _, c := range cells {
-		if c.IsUnchanged() {
-			return cells, nil
-		}
-	}
 	back, err := l.decodeAll(cells)
 	if err != nil {
 		return nil, fmt.Errorf("%s: the value %q could not be read back: %w", l.label, v, err)
@@ -164,12 +159,7 @@ func (l *lens) encode(v schemas.Value, row schemas.Row) ([]schemas.Value, error)
 		return nil, err
 	}
 	for i := range cells {
-		col := &l.table.Columns[l.cols[i]]
-		var was schemas.Value
-		if row != nil {
-			was = row[l.cols[i]]
-		}
-		if cells[i], err = store(cells[i], col, was); err != nil {
+		if cells[i], err = store(cells[i], &l.table.Columns[l.cols[i]]); err != nil {
 			return nil, err
 		}
 	}
@@ -227,10 +217,8 @@ func (l *lens) refCells(v schemas.Value) ([]schemas.Value, error) {
 	return key, nil
 }
 
-// store brings a cell into the form in which the column takes it. was is the
-// column's present value; a NOT NULL column that is NULL belongs to a row that is
-// being inserted.
-func store(v schemas.Value, col *schemas.Column, was schemas.Value) (schemas.Value, error) {
+// store brings a cell into the form in which the column takes it.
+func store(v schemas.Value, col *schemas.Column) (schemas.Value, error) {
 	if v.Storage() == schemas.StoreText && v.Text() == "" {
 		v = schemas.Null
 	}
@@ -246,8 +234,6 @@ func store(v schemas.Value, col *schemas.Column, was schemas.Value) (schemas.Val
 	switch {
 	case col.Nullable:
 		return v, nil
-	case was.IsNull() && col.HasDefault:
-		return schemas.Unchanged, nil
 	case col.Type.Kind == schemas.KindText:
 		return schemas.Text(""), nil
 	}

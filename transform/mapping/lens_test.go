@@ -33,8 +33,8 @@ func TestEmptyTextIsNull(t *testing.T) {
 		{"a nullable column takes NULL in a new row", nullable, nil, schemas.Null, false},
 		{"a NOT NULL column takes an empty text", filled, was, schemas.Text(""), false},
 		{"a NOT NULL column takes an empty text in a new row", filled, nil, schemas.Text(""), false},
-		{"a default is left to the database in a new row", withDefault, nil, schemas.Unchanged, false},
 		{"a default does not help an update", withDefault, was, schemas.Text(""), false},
+		{"a number has no empty value in a new row", number, nil, schemas.Null, true},
 		{"a number has no empty value", number, schemas.Row{schemas.Int(1)}, schemas.Null, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
