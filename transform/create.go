@@ -33,6 +33,9 @@ func (p *planner) create(part *mapping.Part, m *member, side int) {
 	}
 	b.parent(&w)
 	b.absent(&w)
+	if m.it.Former[side] {
+		p.write(side, schemas.Write{Kind: schemas.WriteUnlink, Table: ps.Table.Name, Link: &schemas.Link{Entity: w.Link.Entity, Hub: w.Link.Hub}})
+	}
 	i := p.write(side, w)
 	if root {
 		p.rootInsert[side] = i

@@ -174,8 +174,8 @@ func (e *engine) reopen(tx state.Txn, s *subject) error {
 				return err
 			}
 		}
-		rec.Dead, rec.AtDeath, rec.Removed, rec.Fields = false, [2]bool{}, [2]bool{}, nil
-		rec.Keys[other], rec.Linked[other] = "", false
+		rec.Dead, rec.AtDeath, rec.Removed = false, [2]bool{}, [2]bool{}
+		rec.vacate(other)
 		return nil
 	}
 	return nil

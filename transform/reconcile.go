@@ -251,7 +251,7 @@ func (p *planner) restore(part *mapping.Part, m *member, side int) {
 		p.park("review", "%s was withdrawn in %s and its rule says restore; show it again there, or delete it on the other side", p.name(part, m), p.s.entity.Systems[side])
 		return
 	}
-	m.it.Keys[side], m.it.Linked[side], m.it.Fields = "", false, nil
+	m.it.vacate(side)
 	p.create(part, m, side)
 }
 
@@ -351,7 +351,8 @@ func (p *planner) revival(part *mapping.Part, m *member) {
 		case m.img[other].exists:
 			p.park("review", "%s came back in %s; its other record %s is there but does not count; decide what becomes of it", p.name(part, m), p.s.entity.Systems[side], p.key(m, other))
 		default:
-			it.Dead, it.AtDeath, it.Fields, it.Keys[other], it.Linked[other] = false, [2]bool{}, nil, "", false
+			it.Dead, it.AtDeath, it.Removed = false, [2]bool{}, [2]bool{}
+			it.vacate(other)
 			p.create(part, m, other)
 		}
 		return

@@ -29,6 +29,9 @@ type item struct {
 	Keys [2]string `json:"keys"`
 	// Linked says that strait.link of that side holds the link.
 	Linked [2]bool `json:"linked"`
+	// Former says that strait.link of that side may still hold a row that is gone: it
+	// is marked dead before another is made.
+	Former [2]bool `json:"former"`
 	// Dead says that the record was deleted; the link stays so that what still
 	// arrives for it is never taken for a new record.
 	Dead bool `json:"dead,omitempty"`
@@ -111,6 +114,13 @@ func (it *item) field(name string) *fieldState {
 		it.Fields[name] = fs
 	}
 	return fs
+}
+
+// vacate makes an item half whose row on a side is gone for good; what was agreed
+// about it is void.
+func (it *item) vacate(side int) {
+	it.Former[side] = it.Former[side] || it.Keys[side] != ""
+	it.Keys[side], it.Linked[side], it.Fields = "", false, nil
 }
 
 // half is the side that has no key, -1 if both have one.

@@ -217,7 +217,7 @@ func (e *engine) effect(tx state.Txn, ent *mapping.Entity, sys string, rec *reco
 		if key == "" {
 			key = createdKey(p, ef.Item)
 		}
-		it.Keys[side], it.Linked[side] = key, true
+		it.Keys[side], it.Linked[side], it.Former[side] = key, true, false
 		part := ent.Root
 		for _, c := range ent.Children {
 			if c.Name == ef.Child {

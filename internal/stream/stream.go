@@ -1,6 +1,3 @@
-// Package stream is the way through Kafka: exactly-once publishing of changes
-// with their Commit, reading whole commits, and the embedded broker. Nothing
-// outside this package knows a Kafka client.
 package stream
 
 import "github.com/strait-cdc/strait/schemas"

@@ -1,0 +1,5 @@
+package sinktest
+
+import "testing"
+
+func TestMap(t *testing.T) { Run(t, &MapTarget{}) }
