@@ -13,8 +13,10 @@ import (
 type Sink interface {
 	// Start claims the lane: it makes the control tables if they are missing, sets
 	// the epoch of the lane one higher, so that an older owner is refused from now
-	// on, and returns the last batch that was applied with its answers.
-	Start(ctx context.Context) (schemas.Progress, error)
+	// on, and returns the last batch that was applied. accept sees the row before the
+	// claim is made, and its error prevents it: an owner who does not fit must not
+	// stop the one who does.
+	Start(ctx context.Context, accept func(schemas.Progress) error) (schemas.Progress, error)
 	// Apply executes the intents in one transaction whose first statement writes
 	// the progress row (epoch, batch); the answers are added to that row before it
 	// commits. Batches of a lane are numbered from 1 without a gap. A batch that

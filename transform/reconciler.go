@@ -36,7 +36,7 @@ type Source interface {
 
 // Target is where intents are sent; see sinks.Sink for the contract.
 type Target interface {
-	Start(ctx context.Context) (schemas.Progress, error)
+	Start(ctx context.Context, accept func(schemas.Progress) error) (schemas.Progress, error)
 	Apply(ctx context.Context, batch int64, intents []schemas.Intent) ([]schemas.Answer, error)
 }
 
@@ -65,7 +65,11 @@ func Open(cfg Config) (*Reconciler, error) {
 		return nil, err
 	}
 	r := &Reconciler{cfg: cfg, store: store}
-	if err := r.reload(); err != nil {
+	err = r.reload()
+	if err == nil {
+		err = r.engine.tellParked()
+	}
+	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
 	return r, nil
@@ -124,12 +128,9 @@ func (r *Reconciler) Run(ctx context.Context, ends map[string]End) error {
 		if !ok {
 			return fmt.Errorf("no connection for system %s, which the mapping names", sys)
 		}
-		p, err := end.Target.Start(ctx)
-		if err != nil {
+		accept := func(p schemas.Progress) error { return r.engine.checkProgress(sys, p) }
+		if _, err := end.Target.Start(ctx, accept); err != nil {
 			return fmt.Errorf("start %s: %w", sys, err)
-		}
-		if err := r.engine.checkProgress(sys, p); err != nil {
-			return err
 		}
 		l.sent[sys] = r.engine.answered[sys]
 		l.jobs[sys] = make(chan job, r.engine.bounds.Batches)

@@ -224,3 +224,17 @@ func (e *engine) recordConflict(tx state.Txn, c *Conflict) error {
 	e.obs.Conflict(c)
 	return setJSON(tx, batchKey("c", c.Entity, n+1), c)
 }
+
+// tellParked tells the observer what is parked from before.
+func (e *engine) tellParked() error {
+	return e.store.View(func(tx state.Txn) error {
+		return tx.Scan(state.Prefix("p"), func(_, v []byte) (bool, error) {
+			p := &Parked{}
+			if err := json.Unmarshal(v, p); err != nil {
+				return false, err
+			}
+			e.obs.Parked(p)
+			return true, nil
+		})
+	})
+}

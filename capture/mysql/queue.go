@@ -125,7 +125,8 @@ func (q *queue) wait(ctx context.Context, changes, bytes int, alone bool) error 
 
 func (q *queue) append(t *transaction) {
 	if q.pending.Changes == nil {
-		q.pending.Changes, t.changes = t.changes, nil
+		q.pending.Changes = t.changes
+		t.changes = make([]schemas.Change, 0, len(t.changes)) // the next one is likely to be as large
 	} else {
 		q.pending.Changes = append(q.pending.Changes, t.changes...)
 		t.changes = t.changes[:0]

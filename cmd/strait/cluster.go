@@ -34,6 +34,7 @@ func (c *Config) kafka(log *slog.Logger) (stream.Config, error) {
 	k := c.Kafka
 	sc := stream.Config{
 		Brokers: k.Brokers, Partitions: k.Partitions, Replication: k.Replication, Compression: k.Compression, Retention: time.Duration(k.Retention),
+		MaxMessage: k.MaxMessage, TxnTimeout: time.Duration(k.TxnTimeout),
 		SASL: stream.SASL{Mechanism: k.SASL.Mechanism, User: k.SASL.User, Password: k.SASL.password}, Log: log,
 	}
 	if !k.TLS {

@@ -58,6 +58,10 @@ type KafkaConfig struct {
 	Replication int `yaml:"replication"`
 	// Compression of what is written: `none`, `gzip`, `snappy`, `lz4` or `zstd`. Default: `lz4`.
 	Compression string `yaml:"compression"`
+	// The largest record, as the brokers' `message.max.bytes` allows it, in bytes. Default: `8388608`.
+	MaxMessage int `yaml:"max_message"`
+	// How long one source transaction may take on its way into Kafka, at most the brokers' `transaction.max.timeout.ms`, as a duration. Default: `15m0s`.
+	TxnTimeout Duration `yaml:"txn_timeout"`
 	// How long a new topic keeps its records, as a duration like `168h`. The topics of commits are kept for ever. Default: as the broker has it set.
 	Retention Duration `yaml:"retention"`
 	// Encrypt the connections to the brokers. Default: `false`.
@@ -191,6 +195,8 @@ func (c *Config) defaults() {
 	c.Kafka.Embedded.Addr = cmp.Or(c.Kafka.Embedded.Addr, "127.0.0.1:9092")
 	c.Kafka.Embedded.Dir = c.path(cmp.Or(c.Kafka.Embedded.Dir, filepath.Join(c.State, "kafka")))
 	c.Kafka.Partitions = cmp.Or(c.Kafka.Partitions, 4)
+	c.Kafka.MaxMessage = cmp.Or(c.Kafka.MaxMessage, 8<<20)
+	c.Kafka.TxnTimeout = cmp.Or(c.Kafka.TxnTimeout, Duration(15*time.Minute))
 	c.Kafka.Compression = cmp.Or(c.Kafka.Compression, "lz4")
 	c.Registry.Listen = cmp.Or(c.Registry.Listen, "127.0.0.1:8766")
 }

@@ -161,7 +161,7 @@ func judge(err error) ops.Verdict {
 	switch {
 	case errors.Is(err, sinks.ErrFenced), errors.Is(err, stream.ErrFenced):
 		return ops.Leave
-	case errors.Is(err, capture.ErrPositionLost), errors.Is(err, capture.ErrUnsupported), errors.Is(err, transform.ErrState), errors.As(err, &wrong):
+	case errors.Is(err, capture.ErrPositionLost), errors.Is(err, stream.ErrOffsetLost), errors.Is(err, capture.ErrUnsupported), errors.Is(err, transform.ErrState), errors.As(err, &wrong):
 		return ops.Stop
 	}
 	return ops.Again

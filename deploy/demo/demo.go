@@ -16,7 +16,7 @@ import (
 
 const (
 	// readyPatience bounds the snapshots and the linking.
-	readyPatience = 2 * time.Minute
+	readyPatience = 3 * time.Minute
 	// restPatience bounds the wait for what is on its way when the offices stop.
 	restPatience = 60 * time.Second
 )
@@ -151,7 +151,7 @@ func (d *demo) linkUp(ctx context.Context) error {
 		return err
 	}
 	ready := time.Since(began)
-	if err := d.watch.rest(ctx, restPatience); err != nil {
+	if err := d.watch.rest(ctx, readyPatience); err != nil {
 		return fmt.Errorf("linking: %w\n%s", err, d.strait.logTail())
 	}
 	st := d.watch.totals()

@@ -91,6 +91,9 @@ func moving(a, b ops.Status) bool {
 		return true
 	}
 	for i := range b.Systems {
+		if b.Systems[i].LagSeconds > 0 {
+			return true
+		}
 		if a.Systems[i].Commits != b.Systems[i].Commits || a.Systems[i].Changes != b.Systems[i].Changes {
 			return true
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/strait-cdc/strait/schemas"
 	"github.com/strait-cdc/strait/sinks"
 	"github.com/strait-cdc/strait/sinks/mysql"
+	"github.com/strait-cdc/strait/sinks/sinktest"
 )
 
 func write(server *testenv.Server, kind schemas.WriteKind, table string, key schemas.Value, set ...schemas.Cell) schemas.Write {
@@ -163,7 +164,7 @@ func TestLockedForLong(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if _, err := s.Start(ctx); err != nil {
+	if _, err := s.Start(ctx, sinktest.Anyone); err != nil {
 		t.Fatal(err)
 	}
 	batch := []schemas.Intent{one("1", write(server, schemas.WriteUpdate, "thing", schemas.Int(1), v(1))), one("2", write(server, schemas.WriteUpdate, "thing", schemas.Int(2), v(1)))}

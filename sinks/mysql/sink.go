@@ -91,7 +91,7 @@ func (k *Sink) prepare(ctx context.Context) error {
 }
 
 // Start is sinks.Sink's.
-func (k *Sink) Start(ctx context.Context) (schemas.Progress, error) {
+func (k *Sink) Start(ctx context.Context, accept func(schemas.Progress) error) (schemas.Progress, error) {
 	if err := k.makeTables(ctx); err != nil {
 		return schemas.Progress{}, fmt.Errorf("control tables: %w", advise(err))
 	}
@@ -109,6 +109,9 @@ on duplicate key update epoch = epoch + 1, at = utc_timestamp(6)`, k.config.Pipe
 	}
 	if err != nil {
 		return schemas.Progress{}, fmt.Errorf("claim lane %d of %s: %w", k.config.Lane, k.config.Pipeline, advise(err))
+	}
+	if err := accept(p); err != nil {
+		return p, err
 	}
 	if err := tx.Commit(); err != nil {
 		return schemas.Progress{}, fmt.Errorf("start: %w", err)

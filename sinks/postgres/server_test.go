@@ -11,6 +11,7 @@ import (
 	"github.com/strait-cdc/strait/schemas"
 	"github.com/strait-cdc/strait/sinks"
 	"github.com/strait-cdc/strait/sinks/postgres"
+	"github.com/strait-cdc/strait/sinks/sinktest"
 )
 
 func table(name string) schemas.TableName { return schemas.TableName{Schema: "public", Name: name} }
@@ -125,7 +126,7 @@ func TestLockedForLong(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if _, err := s.Start(ctx); err != nil {
+	if _, err := s.Start(ctx, sinktest.Anyone); err != nil {
 		t.Fatal(err)
 	}
 	v := schemas.Cell{Column: "v", Value: schemas.Int(1)}
@@ -141,7 +142,7 @@ func TestLockedForLong(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer k.sink.Close()
-	if p, err := k.sink.Start(ctx); err != nil || p.Batch != 0 {
+	if p, err := k.sink.Start(ctx, sinktest.Anyone); err != nil || p.Batch != 0 {
 		t.Fatalf("progress %+v, %v", p, err)
 	}
 	if got := outcomes(k.apply(batch)); got != "aa" {

@@ -74,7 +74,7 @@ func (k *Sink) examine(ctx context.Context) error {
 }
 
 // Start is sinks.Sink's.
-func (k *Sink) Start(ctx context.Context) (schemas.Progress, error) {
+func (k *Sink) Start(ctx context.Context, accept func(schemas.Progress) error) (schemas.Progress, error) {
 	if err := k.makeTables(ctx); err != nil {
 		return schemas.Progress{}, fmt.Errorf("control tables: %w", advise(err))
 	}
@@ -93,6 +93,9 @@ on conflict (pipeline, lane) do update set epoch = p.epoch + 1, at = excluded.at
 returning epoch, batch, at`, k.config.Pipeline, k.config.Lane).Scan(&p.Epoch, &p.Batch, &p.At)
 	if err != nil {
 		return schemas.Progress{}, fmt.Errorf("claim lane %d of %s: %w", k.config.Lane, k.config.Pipeline, advise(err))
+	}
+	if err := accept(p); err != nil {
+		return p, err
 	}
 	if err := tx.Commit(ctx); err != nil {
 		return schemas.Progress{}, fmt.Errorf("start: %w", err)

@@ -10,6 +10,7 @@ import (
 	"github.com/strait-cdc/strait/internal/testenv"
 	"github.com/strait-cdc/strait/schemas"
 	"github.com/strait-cdc/strait/sinks"
+	"github.com/strait-cdc/strait/sinks/sinktest"
 )
 
 type kindCase struct {
@@ -141,7 +142,7 @@ func started(t testing.TB, server *testenv.Server) sinks.Sink {
 	t.Helper()
 	s := open(t, server, server.Addr(), t.Name(), 0)
 	t.Cleanup(func() { _ = s.Close() })
-	if _, err := s.Start(context.Background()); err != nil {
+	if _, err := s.Start(context.Background(), sinktest.Anyone); err != nil {
 		t.Fatal(err)
 	}
 	return s

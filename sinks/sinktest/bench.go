@@ -23,7 +23,7 @@ func benchSuite(b *testing.B, target Target) *suite {
 	s := &suite{target: target, pipeline: fmt.Sprintf("b%x", rand.Uint64()), entity: fmt.Sprintf("b%x", rand.Uint64())}
 	s.sink, _ = target.Open(b, s.pipeline, 0)
 	b.Cleanup(func() { _ = s.sink.Close() })
-	if _, err := s.sink.Start(ctx); err != nil {
+	if _, err := s.sink.Start(ctx, Anyone); err != nil {
 		b.Fatal(err)
 	}
 	return s

@@ -67,7 +67,7 @@ func (m *Map) at(point string) Fault {
 }
 
 // Start is sinks.Sink's.
-func (k *MapSink) Start(context.Context) (schemas.Progress, error) {
+func (k *MapSink) Start(_ context.Context, accept func(schemas.Progress) error) (schemas.Progress, error) {
 	m := k.s.m
 	fault := m.at("start")
 	if fault == NotDone {
@@ -76,6 +76,11 @@ func (k *MapSink) Start(context.Context) (schemas.Progress, error) {
 	m.mu.Lock()
 	st := m.progress[k.s.lane]
 	st.Found, st.Epoch = true, st.Epoch+1
+	p := schemas.Progress{Epoch: st.Epoch, Batch: st.Batch, At: m.clock()}
+	if err := accept(p); err != nil {
+		m.mu.Unlock()
+		return p, err
+	}
 	m.progress[k.s.lane] = st
 	// A server logs this write too, with the mark of the last batch.
 	(&MapTx{m: m}).commit(schemas.Origin{Pipeline: k.s.lane.pipeline, Batch: st.Batch})
@@ -84,7 +89,7 @@ func (k *MapSink) Start(context.Context) (schemas.Progress, error) {
 		return schemas.Progress{}, ErrFault
 	}
 	k.epoch = st.Epoch
-	return schemas.Progress{Epoch: st.Epoch, Batch: st.Batch, At: m.clock()}, nil
+	return p, nil
 }
 
 // Apply is sinks.Sink's.

@@ -54,7 +54,11 @@ func (s *suite) open() schemas.Progress {
 	s.sink, s.arm = s.target.Open(s.T, s.pipeline, 3)
 	sink := s.sink
 	s.Cleanup(func() { _ = sink.Close() })
-	p, err := sink.Start(ctx)
+	refused := errors.New("does not fit")
+	if _, err := sink.Start(ctx, func(schemas.Progress) error { return refused }); !errors.Is(err, refused) {
+		s.Fatalf("a claim that was not accepted: %v", err)
+	}
+	p, err := sink.Start(ctx, Anyone)
 	if err != nil {
 		s.Fatal(err)
 	}

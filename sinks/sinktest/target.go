@@ -67,3 +67,6 @@ func tables(name func(string) schemas.TableName) []*schemas.Table {
 			{Name: oddKey, Type: text(40)}, {Name: oddSelect, Type: text(0), Nullable: true}, {Name: oddDash, Type: text(0), Nullable: true}}},
 	}
 }
+
+// Anyone accepts every claim of a lane.
+func Anyone(schemas.Progress) error { return nil }

@@ -1,10 +1,12 @@
 package state
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -41,11 +43,17 @@ func Open(dir string) (Store, error) {
 }
 
 func (s *badgerStore) Update(fn func(Txn) error) error {
-	return tooBig(s.db.Update(func(t *badger.Txn) error { return fn(&badgerTxn{t: t}) }))
+	return tooBig(s.db.Update(func(t *badger.Txn) error {
+		// What was there before is read through a transaction that has written
+		// nothing: an iterator of one that has sorts all of its writes first.
+		past := s.db.NewTransaction(false)
+		defer past.Discard()
+		return fn(&badgerTxn{past: past, t: t, own: map[string][]byte{}})
+	}))
 }
 
 func (s *badgerStore) View(fn func(Txn) error) error {
-	return s.db.View(func(t *badger.Txn) error { return fn(&badgerTxn{t: t}) })
+	return s.db.View(func(t *badger.Txn) error { return fn(&badgerTxn{past: t, t: t}) })
 }
 
 func (s *badgerStore) Close() error { return s.db.Close() }
@@ -57,13 +65,21 @@ func tooBig(err error) error {
 	return err
 }
 
+// badgerTxn keeps its writes beside Badger's, in order, so that it can read them.
 type badgerTxn struct {
-	t    *badger.Txn
+	// past reads the state before the transaction, t takes the writes.
+	past, t *badger.Txn
+	// own are the values written, nil for a deletion; keys are theirs in order.
+	own  map[string][]byte
+	keys keyList
 	size int
 }
 
 func (t *badgerTxn) Get(key []byte) ([]byte, error) {
-	it, err := t.t.Get(key)
+	if v, ok := t.own[string(key)]; ok {
+		return bytes.Clone(v), nil
+	}
+	it, err := t.past.Get(key)
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return nil, nil
 	}
@@ -76,28 +92,67 @@ func (t *badgerTxn) Get(key []byte) ([]byte, error) {
 
 func (t *badgerTxn) Set(key, value []byte) error {
 	t.size += len(key) + len(value) + 16
-	return tooBig(t.t.Set(key, value))
+	if value == nil {
+		value = []byte{}
+	}
+	return t.wrote(key, value, t.t.Set(key, value))
 }
 
 func (t *badgerTxn) Delete(key []byte) error {
 	t.size += len(key) + 16
-	return tooBig(t.t.Delete(key))
+	return t.wrote(key, nil, t.t.Delete(key))
+}
+
+// wrote remembers a write that Badger took.
+func (t *badgerTxn) wrote(key, value []byte, err error) error {
+	if err != nil {
+		return tooBig(err)
+	}
+	k := string(key)
+	if _, had := t.own[k]; !had {
+		t.keys.add(k)
+	}
+	t.own[k] = value
+	return nil
 }
 
 func (t *badgerTxn) Scan(prefix []byte, each func(key, value []byte) (bool, error)) error {
-	it := t.t.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: 16})
+	it := t.past.NewIterator(badger.IteratorOptions{Prefix: prefix})
 	defer it.Close()
-	for it.Seek(prefix); it.ValidForPrefix(prefix); it.Next() {
-		v, err := it.Item().ValueCopy(nil)
-		if err != nil {
-			return fmt.Errorf("state scan: %w", err)
+	it.Seek(prefix)
+	// Two ordered runs, merged; of a key in both the own value counts.
+	for k := range t.keys.from(string(prefix)) {
+		if !strings.HasPrefix(k, string(prefix)) {
+			break
 		}
-		more, err := each(it.Item().KeyCopy(nil), v)
-		if err != nil || !more {
+		for ; it.ValidForPrefix(prefix) && string(it.Item().Key()) < k; it.Next() {
+			if more, err := visit(it.Item(), each); err != nil || !more {
+				return err
+			}
+		}
+		if it.ValidForPrefix(prefix) && string(it.Item().Key()) == k {
+			it.Next()
+		}
+		if v := t.own[k]; v != nil {
+			if more, err := each([]byte(k), bytes.Clone(v)); err != nil || !more {
+				return err
+			}
+		}
+	}
+	for ; it.ValidForPrefix(prefix); it.Next() {
+		if more, err := visit(it.Item(), each); err != nil || !more {
 			return err
 		}
 	}
 	return nil
+}
+
+func visit(item *badger.Item, each func(key, value []byte) (bool, error)) (bool, error) {
+	v, err := item.ValueCopy(nil)
+	if err != nil {
+		return false, fmt.Errorf("state scan: %w", err)
+	}
+	return each(item.KeyCopy(nil), v)
 }
 
 func (t *badgerTxn) Size() int { return t.size }

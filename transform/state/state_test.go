@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -107,5 +108,52 @@ func TestMemoryFaults(t *testing.T) {
 	m.Fault = func() (bool, error) { return true, errTest }
 	if err := set("2"); err == nil || get() != "2" {
 		t.Fatalf("failed but did happen: got %q, %v", get(), err)
+	}
+}
+
+// TestOwnWritesAreScannedInOrder writes enough for several blocks of keys, over
+// what is there already and with deletions, and scans in between.
+func TestOwnWritesAreScannedInOrder(t *testing.T) {
+	b, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	m := NewMemory()
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 2 {
+		keys, kinds := make([]int, 3*keyBlock), r.Perm(3*keyBlock)
+		for i := range keys {
+			keys[i] = r.IntN(4 * keyBlock)
+		}
+		prog := func(out *bytes.Buffer) func(Txn) error {
+			return func(tx Txn) error {
+				for i, k := range keys {
+					key := Key("k", fmt.Sprintf("%05d", k))
+					var err error
+					if kinds[i]%3 == 0 {
+						err = tx.Delete(key)
+					} else {
+						err = tx.Set(key, []byte(fmt.Sprint(i)))
+					}
+					if err != nil {
+						return err
+					}
+					if i%100 == 0 {
+						if err := dump(tx, out); err != nil {
+							return err
+						}
+					}
+				}
+				return dump(tx, out)
+			}
+		}
+		var got, want bytes.Buffer
+		if err := errors.Join(b.Update(prog(&got)), m.Update(prog(&want))); err != nil {
+			t.Fatal(err)
+		}
+		if got.String() != want.String() {
+			t.Fatal("badger and memory scan differently")
+		}
 	}
 }
