@@ -24,7 +24,9 @@ ARGS  ?=
 server-of-postgres := postgresql-15
 server-of-mariadb  := mariadb
 server-of-mysql    := mysql
-demo-servers = $(sort $(server-of-$(CRM)) $(server-of-$(ERP)) $(if $(filter real,$(KAFKA)),kafka))
+# As CRM PostgreSQL is the newest one.
+crm-server   = $(if $(filter postgres,$(CRM)),postgresql-18,$(server-of-$(CRM)))
+demo-servers = $(sort $(crm-server) $(server-of-$(ERP)) $(if $(filter real,$(KAFKA)),kafka))
 
 .PHONY: help
 help: ## list the targets

@@ -13,7 +13,10 @@ import (
 type image struct {
 	// exists says that there is a row; present that it counts as a record.
 	exists, present bool
-	env             mapping.Env
+	// fresh says that the row is one we inserted and have not read back: the columns
+	// that the server filled are not known.
+	fresh bool
+	env   mapping.Env
 	// seq is the last change folded into the row.
 	seq uint64
 	// The following are by field. A value is known if the field exists on this side,
@@ -25,8 +28,8 @@ type image struct {
 	problems []error
 	// refs are, of a field that refers to an entity, the keys of that entity.
 	refs [][2]string
-	// waits are the rows whose link is missing.
-	waits []wait
+	// waits are the rows whose link is missing, dead those whose record was deleted.
+	waits, dead []wait
 }
 
 // wait names a row of an entity that is not linked yet; side is in the order of
@@ -51,11 +54,15 @@ type subject struct {
 	rec      *record
 	root     *member
 	children [][]*member // by child part
-	// fenced says, for each side, that the mark of a missed write is not folded yet.
+	// fenced says, for each side, that nothing is to be written there now: the mark of
+	// a missed write, or of an insert whose row we do not know whole, is still to come.
 	fenced [2]bool
 	// noCreate says that the record must not be created on its empty side now: it may
 	// be the same as one that is there.
 	noCreate bool
+	// hidden are the match rules by which a row on the empty side is found that does
+	// not count: they cannot guard an insert there.
+	hidden []string
 }
 
 // assemble builds the subject of a record from the rows of both sides. Child
@@ -84,7 +91,25 @@ func (e *engine) assemble(tx state.Txn, ent *mapping.Entity, rec *record) (*subj
 		}
 		s.children = append(s.children, pairChildren(rec, p, ms))
 	}
+	for side := range s.fenced {
+		s.fenced[side] = s.fenced[side] || s.fresh(side)
+	}
 	return s, nil
+}
+
+// fresh says that a row of the subject on a side has not been read back.
+func (s *subject) fresh(side int) bool {
+	if s.root.img[side].fresh {
+		return true
+	}
+	for _, ms := range s.children {
+		for _, m := range ms {
+			if m.img[side].fresh {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // adoptChildren makes items of the child rows that belong to the record's rows
@@ -155,6 +180,7 @@ func (e *engine) image(tx state.Txn, ent *mapping.Entity, rec *record, p *mappin
 		return img, nil
 	}
 	img.exists, img.present, img.seq = true, r.present(ps), r.Seq
+	img.fresh = r.Unknown != nil
 	img.env.Row = r.Values
 	if err := e.readJoins(tx, ent, ps, side, img, r); err != nil {
 		return nil, err
@@ -230,18 +256,25 @@ func (e *engine) resolve(tx state.Txn, ent *mapping.Entity, f *mapping.Field, si
 	if err != nil {
 		return err
 	}
-	var keys [2]string
+	var to pairing
 	if hub != "" {
-		if keys, err = e.keysOf(tx, f.Ref, hub); err != nil {
+		if to, err = e.pairingOf(tx, f.Ref, hub); err != nil {
 			return err
 		}
 	}
+	keys := to.Keys
+	w := wait{f.Ref, ent.Systems[side], refSide, pk}
 	if keys[0] == "" || keys[1] == "" {
 		img.known[i] = false
-		img.waits = append(img.waits, wait{f.Ref, ent.Systems[side], refSide, pk})
+		img.waits = append(img.waits, w)
 		return nil
 	}
 	img.values[i] = schemas.Text(hub)
+	if to.Dead {
+		// It may be compared, but no new row is to point to it.
+		img.dead = append(img.dead, w)
+		return nil
+	}
 	// In the order of this entity's sides, which need not be that of the target's.
 	img.refs[i] = keys
 	if refSide != side {

@@ -3,6 +3,7 @@ package transform
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
 
 	"github.com/strait-cdc/strait/schemas"
 	"github.com/strait-cdc/strait/transform/mapping"
@@ -44,14 +45,25 @@ func (p *planner) create(part *mapping.Part, m *member, side int) {
 	p.effect(side, effect{Kind: effectCreate, Child: part.Name, Item: m.it.ID})
 }
 
-// checkRoot has a child inserted only while its root row is there.
+// checkRoot has a child written only while its root row is there and counts.
 func (p *planner) checkRoot(side int) {
 	if p.rootInsert[side] >= 0 || p.checked[side] {
 		return
 	}
 	p.checked[side] = true
 	ps := p.s.entity.Root.Sides[side]
-	p.write(side, schemas.Write{Kind: schemas.WriteCheck, Table: ps.Table.Name, Key: keyCells(ps, p.s.root.img[side].env.Row)})
+	row := p.s.root.img[side].env.Row
+	p.write(side, schemas.Write{Kind: schemas.WriteCheck, Table: ps.Table.Name, Key: keyCells(ps, row), Guard: whereCells(ps, row)})
+}
+
+// whereCells are the columns that say whether a row counts: what is written to a
+// record that a user has withdrawn meanwhile would be lost with it.
+func whereCells(ps *mapping.PartSide, row schemas.Row) []schemas.Cell {
+	var out []schemas.Cell
+	for _, c := range ps.WhereColumns {
+		out = append(out, cell(ps, c, row))
+	}
+	return out
 }
 
 // rootThere says that the root has a row on a side, or gets one in this plan.
@@ -96,6 +108,9 @@ func (b *insertion) fields() bool {
 		case !from.known[i]:
 			b.plan.Waits = append(b.plan.Waits, from.waits...)
 			b.park("waiting", "%s.%s refers to a record that is not linked yet: %s", b.name(b.part, b.m), f.Name, showWaits(from.waits))
+			ok = false
+		case f.Ref != "" && !from.values[i].IsNull() && from.refs[i] == [2]string{}:
+			b.refersToDead(b.part, b.m, f, from)
 			ok = false
 		case from.values[i].IsNull() && f.Required:
 			b.park("value", "%s.%s is required in %s and empty in %s", b.name(b.part, b.m), f.Name, b.s.entity.Systems[b.side], b.s.entity.Systems[other])
@@ -226,6 +241,11 @@ func (b *insertion) absent(w *schemas.Write) {
 			continue
 		}
 		var cells []schemas.Cell
+		if b.part == b.s.entity.Root && slices.Contains(b.s.hidden, rule.ID) {
+			if cells = b.counted(); cells == nil {
+				continue
+			}
+		}
 		complete := len(w.From) == 0 || len(ps.Parent) == 0
 		for _, f := range rule.Fields {
 			fs := b.part.Fields[f].Sides[b.side]
@@ -245,6 +265,20 @@ func (b *insertion) absent(w *schemas.Write) {
 			w.Absent = append(w.Absent, cells)
 		}
 	}
+}
+
+// counted narrows a search to rows that count, where some that do not are known to
+// satisfy the rule: to those that hold the same as the new row in the columns that
+// say so. nil: what the new row will hold there is left to the server.
+func (b *insertion) counted() (cells []schemas.Cell) {
+	ps := b.part.Sides[b.side]
+	for _, c := range ps.WhereColumns {
+		if !b.set[c] {
+			return nil
+		}
+		cells = append(cells, cell(ps, c, b.row))
+	}
+	return cells
 }
 
 // shared says that a rule does not tell a child from its siblings: two billing

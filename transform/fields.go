@@ -32,10 +32,19 @@ func (p *planner) fields(part *mapping.Part, m *member) {
 		if len(up.order) == 0 {
 			continue
 		}
-		w := schemas.Write{Kind: schemas.WriteUpdate, Table: ps.Table.Name, Key: keyCells(ps, m.img[side].env.Row)}
+		if part != p.s.entity.Root {
+			p.checkRoot(side)
+		}
+		row := m.img[side].env.Row
+		w := schemas.Write{Kind: schemas.WriteUpdate, Table: ps.Table.Name, Key: keyCells(ps, row)}
+		for _, c := range whereCells(ps, row) {
+			if !up.set[ps.Table.Column(c.Column)] {
+				w.Guard = append(w.Guard, c)
+			}
+		}
 		for _, c := range up.order {
 			w.Set = append(w.Set, cell(ps, c, up.row))
-			w.Guard = append(w.Guard, cell(ps, c, m.img[side].env.Row))
+			w.Guard = append(w.Guard, cell(ps, c, row))
 		}
 		p.write(side, w)
 		p.plan.Effects[side] = append(p.plan.Effects[side], up.effects...)
@@ -52,8 +61,10 @@ func (p *planner) field(part *mapping.Part, m *member, i int, f *mapping.Field, 
 		}
 	}
 	if !a.known[i] || !b.known[i] {
-		p.plan.Waits = append(append(p.plan.Waits, a.waits...), b.waits...)
-		p.park("waiting", "%s.%s refers to a record that is not linked yet: %s", p.name(part, m), f.Name, showWaits(append(append([]wait(nil), a.waits...), b.waits...)))
+		if waits := append(append([]wait(nil), a.waits...), b.waits...); len(waits) > 0 {
+			p.plan.Waits = append(p.plan.Waits, waits...)
+			p.park("waiting", "%s.%s refers to a record that is not linked yet: %s", p.name(part, m), f.Name, showWaits(waits))
+		}
 		return
 	}
 	edit := [2]uint64{a.edit[i], b.edit[i]}
@@ -188,6 +199,10 @@ func (p *planner) take(part *mapping.Part, m *member, i int, f *mapping.Field, w
 	lose := 1 - win
 	fs, ps := f.Sides[lose], part.Sides[lose]
 	v := m.img[win].values[i]
+	if f.Ref != "" && !v.IsNull() && m.img[win].refs[i] == [2]string{} {
+		p.refersToDead(part, m, f, m.img[win])
+		return
+	}
 	if len(fs.Writes) == 0 || ps.ReadOnly {
 		return
 	}
@@ -225,6 +240,13 @@ func (p *planner) take(part *mapping.Part, m *member, i int, f *mapping.Field, w
 		e.Conflict.When = [2]int64{m.img[0].when[i], m.img[1].when[i]}
 	}
 	up.effects = append(up.effects, e)
+}
+
+// refersToDead parks a record that should be pointed to one that was deleted, until
+// that comes back or the reference changes.
+func (p *planner) refersToDead(part *mapping.Part, m *member, f *mapping.Field, img *image) {
+	p.plan.Waits = append(p.plan.Waits, img.dead...)
+	p.park("waiting", "%s.%s refers to a record that was deleted: %s", p.name(part, m), f.Name, showWaits(img.dead))
 }
 
 // out gives the cells of a canonical value; a reference becomes the native key of

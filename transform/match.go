@@ -39,7 +39,7 @@ func (e *engine) matchKey(ent *mapping.Entity, rule, side int, text, pk string) 
 // matchOfRow computes a rule's value from a row alone: match fields read no joins
 // and no references.
 func matchOfRow(u use, rule mapping.MatchRule, r *row) (string, bool) {
-	if r == nil || !present(u.part.Sides[u.side], r.Values) {
+	if r == nil {
 		return "", false
 	}
 	vals := make([]schemas.Value, len(rule.Fields))
@@ -81,14 +81,17 @@ func (e *engine) findPartner(tx state.Txn, s *subject) (found, error) {
 		if !ok {
 			continue
 		}
-		theirs, err := e.candidates(tx, ent, ri, other, text)
-		if err != nil || len(theirs) == 0 {
-			if err != nil {
-				return found{}, err
-			}
+		theirs, hidden, err := e.candidates(tx, ent, ri, other, text)
+		if err != nil {
+			return found{}, err
+		}
+		if hidden {
+			s.hidden = append(s.hidden, rule.ID)
+		}
+		if len(theirs) == 0 {
 			continue
 		}
-		ours, err := e.candidates(tx, ent, ri, side, text)
+		ours, _, err := e.candidates(tx, ent, ri, side, text)
 		if err != nil {
 			return found{}, err
 		}
@@ -152,41 +155,44 @@ func listKeys(ent *mapping.Entity, side int, rs []*record) string {
 }
 
 // candidates are the records whose root row on a side has a rule's value and is
-// there, as far as we know.
-func (e *engine) candidates(tx state.Txn, ent *mapping.Entity, rule, side int, text string) ([]*record, error) {
+// there, as far as we know; hidden says that there are others which do not count.
+func (e *engine) candidates(tx state.Txn, ent *mapping.Entity, rule, side int, text string) (out []*record, hidden bool, err error) {
 	p := state.Prefix("k", ent.Name, ent.Root.Match[rule].ID, sideName(side), text)
 	var keys []string
-	err := tx.Scan(p, func(k, _ []byte) (bool, error) {
+	err = tx.Scan(p, func(k, _ []byte) (bool, error) {
 		keys = append(keys, string(k[len(p):]))
 		return len(keys) < 50, nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	sys := ent.Systems[side]
 	t := e.tables[sys][ent.Root.Sides[side].Table.Name.String()]
-	var out []*record
 	for _, pk := range keys {
 		r, err := e.viewRow(tx, t, pk)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		if r == nil || !present(ent.Root.Sides[side], r.Values) {
+		if r == nil {
+			continue
+		}
+		if !r.present(ent.Root.Sides[side]) {
+			hidden = true
 			continue
 		}
 		hub, err := e.hubOf(tx, ent.Name, sys, pk)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		rec, err := e.getRecord(tx, ent.Name, hub)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if rec != nil {
 			out = append(out, rec)
 		}
 	}
-	return out, nil
+	return out, hidden, nil
 }
 
 // join makes one record of two halves; the partner's record is given up.

@@ -91,20 +91,25 @@ func (e *engine) planUnit(tx state.Txn, u unit, b building) (bool, error) {
 		// The answer makes it dirty again.
 		return true, e.clean(tx, u)
 	}
-	linked := rec.half() < 0
+	linked, dead := rec.half() < 0, rec.Dead
 	s, f, err := e.subject(tx, ent, rec)
 	if err != nil {
 		return false, err
-	}
-	if !linked && rec.half() < 0 {
-		if err := e.wakeAll(tx, ent, rec); err != nil {
-			return false, err
-		}
 	}
 	before := keysOfAll(s)
 	p := Reconcile(s)
 	if err := e.dropLinks(tx, s, before); err != nil {
 		return false, err
+	}
+	for _, c := range p.Conflicts {
+		if err := e.recordConflict(tx, c); err != nil {
+			return false, err
+		}
+	}
+	if !linked && rec.half() < 0 || dead != rec.Dead {
+		if err := e.wakeAll(tx, ent, rec); err != nil {
+			return false, err
+		}
 	}
 	e.stubborn(s, p)
 	for side, sys := range ent.Systems {
@@ -176,9 +181,17 @@ func (e *engine) reopen(tx state.Txn, s *subject) error {
 		}
 		rec.Dead, rec.AtDeath, rec.Removed = false, [2]bool{}, [2]bool{}
 		rec.vacate(other)
-		return nil
+		return e.reopenChildren(tx, s, other)
 	}
 	return nil
+}
+
+// reopenChildren takes up the children whose rows on a side went with the root's.
+func (e *engine) reopenChildren(tx state.Txn, s *subject, side int) error {
+	before := keysOfAll(s)
+	p := &planner{s: s, plan: &Plan{}}
+	p.vacateChildren(side)
+	return e.dropLinks(tx, s, before)
 }
 
 // keysOfAll are the keys of all items, to see which are given up.
@@ -280,11 +293,6 @@ func (e *engine) remember(tx state.Txn, u unit, s *subject, p *Plan) error {
 	}
 	for _, w := range p.Waits {
 		if err := e.waitFor(tx, u, w.entity, w.side, w.pk); err != nil {
-			return err
-		}
-	}
-	if s.rec.Dead {
-		if err := e.wakeAll(tx, s.entity, s.rec); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"slices"
 
 	"github.com/strait-cdc/strait/schemas"
 	"github.com/strait-cdc/strait/transform/mapping"
@@ -17,6 +18,8 @@ type Plan struct {
 	Effects [2][]effect
 	// Guards identify the writes with all they assume.
 	Guards [2]uint64
+	// Conflicts are already decided and need no write.
+	Conflicts []*Conflict
 	// Parks say why the entity, or a part of it, waits.
 	Parks []Parked
 	// Waits are the rows it waits for.
@@ -123,6 +126,7 @@ func (p *planner) root() bool {
 	p.member(p.s.entity.Root, m)
 	if m.it.Dead {
 		p.orphans()
+		p.hidden()
 		return false
 	}
 	if len(p.plan.Parks) > before && p.blocked() {
@@ -252,11 +256,34 @@ func (p *planner) restore(part *mapping.Part, m *member, side int) {
 		return
 	}
 	m.it.vacate(side)
+	if part == p.s.entity.Root {
+		p.vacateChildren(side)
+	}
 	p.create(part, m, side)
+}
+
+// vacateChildren makes children half again whose rows went with the root's.
+func (p *planner) vacateChildren(side int) {
+	for _, ms := range p.s.children {
+		for _, m := range ms {
+			if !m.img[side].exists && m.it.Keys[side] != "" {
+				m.it.vacate(side)
+				m.it.Dead, m.it.AtDeath = false, [2]bool{}
+			}
+		}
+	}
 }
 
 // overruled records, when a record is deleted, the edits its author had not seen.
 func (p *planner) overruled(part *mapping.Part, m *member, side int) {
+	for _, c := range p.unseen(part, m, side) {
+		p.effect(side, effect{Kind: effectConflict, Child: part.Name, Item: m.it.ID, Conflict: c})
+	}
+}
+
+// unseen are the values of a record that its author on the other side, who deleted
+// it, did not know.
+func (p *planner) unseen(part *mapping.Part, m *member, side int) (out []*Conflict) {
 	for i, f := range part.Fields {
 		base := schemas.Null
 		if fs := m.it.Fields[f.Name]; fs != nil && fs.Agreed {
@@ -268,8 +295,9 @@ func (p *planner) overruled(part *mapping.Part, m *member, side int) {
 		}
 		c := p.conflict(part, m, f, base, "deleted", 1-side)
 		c.Values[side], c.When[side] = m.img[side].values[i], m.img[side].when[i]
-		p.effect(side, effect{Kind: effectConflict, Child: part.Name, Item: m.it.ID, Conflict: c})
+		out = append(out, c)
 	}
+	return out
 }
 
 // deleteRow removes the row, guarded by all mapped values, its children first.
@@ -312,6 +340,9 @@ func (p *planner) orphans() {
 // deleteSet writes the cells that stand for a deletion on this side.
 func (p *planner) deleteSet(part *mapping.Part, m *member, side int, rule mapping.DeleteRule) {
 	p.overruled(part, m, side)
+	if part == p.s.entity.Root {
+		p.hideChildren(side)
+	}
 	ps, row := part.Sides[side], m.img[side].env.Row
 	w := schemas.Write{Kind: schemas.WriteUpdate, Table: ps.Table.Name, Key: keyCells(ps, row)}
 	after := append(schemas.Row(nil), row...)
@@ -322,15 +353,58 @@ func (p *planner) deleteSet(part *mapping.Part, m *member, side int, rule mappin
 			p.park("value", "%s: the value for column %s on deletion: %v", p.name(part, m), ps.Table.Columns[d.Column].Name, err)
 			return
 		}
-		w.Guard = append(w.Guard, cell(ps, d.Column, row))
 		undo = append(undo, cell(ps, d.Column, row))
 		after[d.Column] = v
 		w.Set = append(w.Set, cell(ps, d.Column, after))
+	}
+	columns := mappedColumns(part, side)
+	for _, d := range rule.Set {
+		if !slices.Contains(columns, d.Column) {
+			columns = append(columns, d.Column)
+		}
+	}
+	for _, c := range columns {
+		w.Guard = append(w.Guard, cell(ps, c, row))
 	}
 	left := [2]bool{}
 	left[side] = present(ps, after)
 	p.write(side, w)
 	p.effect(side, effect{Kind: effectDie, Child: part.Name, Item: m.it.ID, AtDeath: left, Undo: undo})
+}
+
+// hideChildren has the children that disappear with their root stay as we know
+// them, and records what was entered there unseen.
+func (p *planner) hideChildren(side int) {
+	for i, part := range p.s.entity.Children {
+		for _, m := range p.s.children[i] {
+			if !m.img[side].exists || m.it.Dead {
+				continue
+			}
+			p.overruled(part, m, side)
+			w := schemas.Write{Kind: schemas.WriteCheck, Table: part.Sides[side].Table.Name, Key: keyCells(part.Sides[side], m.img[side].env.Row)}
+			for _, c := range mappedColumns(part, side) {
+				w.Guard = append(w.Guard, cell(part.Sides[side], c, m.img[side].env.Row))
+			}
+			p.write(side, w)
+		}
+	}
+}
+
+// hidden records what was added to a record on a side while we withdrew it there.
+func (p *planner) hidden() {
+	for side, img := range p.s.root.img {
+		if !img.exists || img.present || len(p.s.rec.Undo[side]) == 0 {
+			continue
+		}
+		for i, part := range p.s.entity.Children {
+			for _, m := range p.s.children[i] {
+				if m.img[side].exists && m.it.half() == 1-side && !m.it.Dead {
+					p.plan.Conflicts = append(p.plan.Conflicts, p.unseen(part, m, side)...)
+					m.it.Dead = true
+				}
+			}
+		}
+	}
 }
 
 // revival looks whether a dead record has come back on a side where it was gone.

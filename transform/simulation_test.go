@@ -38,7 +38,7 @@ type sim struct {
 // Parked implements Observer. Both sides compare texts alike here, so a guard that
 // seems never to hold is a mistake of ours.
 func (s *sim) Parked(p *Parked) {
-	if p.Kind == "guard" || p.Kind == "refused" || p.Kind == "held" || p.Kind == "value" {
+	if p.Kind == "guard" || p.Kind == "held" || p.Kind == "value" {
 		s.stuck = p.Reason
 	}
 }
@@ -251,7 +251,7 @@ func (s *sim) check() string {
 		_ = tx.Scan(state.Prefix("p"), func(_, v []byte) (bool, error) {
 			var k Parked
 			_ = unmarshal(v, &k)
-			if k.Entity != "order" || k.Kind != "waiting" {
+			if k.Entity != "order" || k.Kind != "waiting" && k.Kind != "refused" {
 				wrong = "parked at rest: " + string(v)
 			}
 			return true, nil
@@ -265,6 +265,12 @@ func (s *sim) check() string {
 		})
 		return nil
 	})
+	for _, c := range s.sys[0].buried() {
+		r := s.sys[0].rows["contacts"][c]
+		if s.sys[0].ends["accounts"+r[1].Text()] == nil { // we did it, no user
+			s.deleted(s.sys[0], "contacts", c)
+		}
+	}
 	for v, what := range s.overwritten {
 		if !known[v] {
 			return "lost without a record: " + what
@@ -323,7 +329,7 @@ func TestSimulation(t *testing.T) {
 func (s *sim) dump() string {
 	var b strings.Builder
 	_ = s.store.View(func(tx state.Txn) error {
-		for _, p := range []string{"e", "p", "i"} {
+		for _, p := range []string{"e", "p", "i", "c"} {
 			_ = tx.Scan(state.Prefix(p), func(k, v []byte) (bool, error) {
 				fmt.Fprintf(&b, "%q %s\n", k, v)
 				return true, nil

@@ -23,14 +23,26 @@ func simTable(schema, name string, cols ...string) *schemas.Table {
 	return t
 }
 
+// withDefault gives the last column a default of the server's, which an insert of
+// ours leaves out and therefore does not know.
+func withDefault(t *schemas.Table) *schemas.Table {
+	t.Columns[len(t.Columns)-1].HasDefault = true
+	return t
+}
+
+var (
+	simAlive = schemas.Text("0") // the default of accounts.deleted, and of debtor.state
+	simGone  = schemas.Text("1")
+)
+
 var simTables = [2]map[string]*schemas.Table{
 	{
-		"accounts": simTable("crm", "accounts", "id", "name", "f", "g"),
+		"accounts": withDefault(simTable("crm", "accounts", "id", "name", "f", "g", "deleted")),
 		"contacts": simTable("crm", "contacts", "id", "account_id", "kind", "v"),
 		"orders":   simTable("crm", "orders", "id", "no", "account_id", "status"),
 	},
 	{
-		"accounts": simTable("erp", "debtor", "id", "name1", "ff", "gg"),
+		"accounts": withDefault(simTable("erp", "debtor", "id", "name1", "ff", "gg", "state")),
 		"contacts": simTable("erp", "debtor_contact", "id", "debtor_id", "art", "vv"),
 		"orders":   simTable("erp", "sales_order", "id", "ext", "debtor_id", "state"),
 	},
@@ -91,6 +103,12 @@ func simMapping() *mapping.Set {
 	simField(root, "f", 2, mapping.OwnerBoth)
 	simField(root, "g", 3, mapping.OwnerFirst)
 	root.Match = []mapping.MatchRule{{ID: "name", Fields: []int{0}}}
+	// The CRM deletes softly: a row with deleted = 1 does not count.
+	crm := root.Sides[0]
+	crm.Where = func(r schemas.Row) (bool, error) { return r[4] != simGone, nil }
+	crm.WhereColumns = []int{4}
+	crm.Defaults = []mapping.Default{{Column: 4, Value: func(mapping.Env) (schemas.Value, error) { return simAlive, nil }}}
+	crm.OtherDeleted = mapping.DeleteRule{Action: mapping.DeleteSet, Set: []mapping.Default{{Column: 4, Value: func(mapping.Env) (schemas.Value, error) { return simGone, nil }}}}
 	child := simPart("contacts", "contacts", 1)
 	simField(child, "kind", 2, mapping.OwnerBoth)
 	simField(child, "v", 3, mapping.OwnerBoth)
@@ -307,14 +325,26 @@ func (s *simSystem) has(kind string, match func(schemas.Row) bool) bool {
 
 func (w *simWorld) newAccount(s *simSystem, tx *simTxn) {
 	name := s.raw(string("KLMN"[w.r.Intn(4)]))
-	if s.has("accounts", func(r schemas.Row) bool { return r[1] == name }) {
+	if s.taken(name) {
 		return
 	}
-	w.insert(s, tx, "accounts", name, s.raw(w.value("f")), s.raw(w.value("g")))
+	w.insert(s, tx, "accounts", name, s.raw(w.value("f")), s.raw(w.value("g")), simAlive)
+}
+
+// taken says that a living account has the name.
+func (s *simSystem) taken(name schemas.Value) bool {
+	return s.has("accounts", func(r schemas.Row) bool { return r[1] == name && r[4] != simGone })
+}
+
+// living are the keys of the rows that are not softly deleted.
+func (s *simSystem) living(kind string) []string {
+	return slices.DeleteFunc(s.keys(kind), func(pk string) bool {
+		return kind == "accounts" && s.hidden(pk) || kind == "contacts" && s.hidden(s.rows[kind][pk][1].Text())
+	})
 }
 
 func (w *simWorld) newContact(s *simSystem, tx *simTxn) {
-	keys := s.keys("accounts")
+	keys := s.living("accounts")
 	if len(keys) == 0 {
 		return
 	}
@@ -327,7 +357,7 @@ func (w *simWorld) newContact(s *simSystem, tx *simTxn) {
 }
 
 func (w *simWorld) newOrder(s *simSystem, tx *simTxn) {
-	keys := s.keys("accounts")
+	keys := s.living("accounts")
 	if s.side != 0 || len(keys) == 0 {
 		return
 	}
@@ -337,7 +367,7 @@ func (w *simWorld) newOrder(s *simSystem, tx *simTxn) {
 func (w *simWorld) pick(s *simSystem) (kind, pk string) {
 	kinds := []string{"accounts", "accounts", "contacts", "orders"}
 	kind = kinds[w.r.Intn(len(kinds))]
-	keys := s.keys(kind)
+	keys := s.living(kind)
 	if len(keys) == 0 {
 		return "", ""
 	}
@@ -365,6 +395,13 @@ func (w *simWorld) remove(s *simSystem, tx *simTxn) {
 	if kind == "" || kind == "orders" {
 		return
 	}
+	if kind == "accounts" && s.has("orders", func(o schemas.Row) bool { return o[2].Text() == pk }) {
+		return
+	}
+	if s.side == 0 && kind == "accounts" {
+		w.softDelete(s, tx, pk)
+		return
+	}
 	if kind == "accounts" {
 		for _, c := range s.keys("contacts") {
 			if s.rows["contacts"][c][1].Text() == pk {
@@ -373,6 +410,32 @@ func (w *simWorld) remove(s *simSystem, tx *simTxn) {
 		}
 	}
 	w.removeRow(s, tx, kind, pk)
+}
+
+// softDelete hides an account, or shows one again that was hidden before.
+func (w *simWorld) softDelete(s *simSystem, tx *simTxn, pk string) {
+	for _, old := range s.keys("accounts") {
+		r := slices.Clone(s.rows["accounts"][old])
+		// Not one with orders: these keep pointing to the row that was removed in the ERP,
+		// which a foreign key would have forbidden.
+		ordered := s.has("orders", func(o schemas.Row) bool { return o[2].Text() == old })
+		if r[4] == simGone && !ordered && !s.taken(r[1]) && w.r.Intn(3) == 0 {
+			r[4] = simAlive
+			w.tell("user: %s shows %v again", s.name, r)
+			s.record(tx, schemas.Update, "accounts", old, r)
+			return
+		}
+	}
+	r := slices.Clone(s.rows["accounts"][pk])
+	s.ends["accounts"+pk] = slices.Clone(r)
+	r[4] = simGone
+	w.tell("user: %s hides %v", s.name, r)
+	s.record(tx, schemas.Update, "accounts", pk, r)
+	for _, c := range s.keys("contacts") {
+		if cr := s.rows["contacts"][c]; cr[1].Text() == pk {
+			s.ends["contacts"+c] = slices.Clone(cr)
+		}
+	}
 }
 
 func (w *simWorld) removeRow(s *simSystem, tx *simTxn, kind, pk string) {
@@ -421,11 +484,42 @@ func (w *simWorld) intent(s *simSystem, tx *simTxn, in *schemas.Intent) schemas.
 			return schemas.Answer{ID: in.ID, Outcome: schemas.Missed, Write: i}
 		}
 	}
+	if s.side == 1 {
+		if i, why := s.foreignKeys(in, gone); why != "" {
+			w.tell("%s refuses %s: %s", s.name, in.ID, why)
+			return schemas.Answer{ID: in.ID, Outcome: schemas.Refused, Write: i, Reason: why}
+		}
+	}
 	made := make([]string, len(in.Writes))
 	for i := range in.Writes {
 		w.do(s, tx, &in.Writes[i], i, made, a.Keys)
 	}
 	return a
+}
+
+// foreignKeys are those of the ERP; the CRM has none.
+func (s *simSystem) foreignKeys(in *schemas.Intent, gone map[string]bool) (int, string) {
+	for i, wr := range in.Writes {
+		if !wr.Kind.Business() {
+			continue
+		}
+		kind := s.kindOf(wr.Table)
+		if wr.Kind == schemas.WriteDelete && kind == "accounts" && s.referred(wr.Key[0].Value, gone) {
+			return i, "violates foreign key: still referred to"
+		}
+		for _, c := range wr.Set {
+			if c.Column == "debtor_id" && s.rows["accounts"][c.Value.Text()] == nil {
+				return i, "violates foreign key: no such debtor"
+			}
+		}
+	}
+	return 0, ""
+}
+
+// referred says that rows other than those point to an account.
+func (s *simSystem) referred(key schemas.Value, but map[string]bool) bool {
+	return s.has("contacts", func(r schemas.Row) bool { return r[1] == key && !but[r[0].Text()] }) ||
+		s.has("orders", func(r schemas.Row) bool { return r[2] == key })
 }
 
 func (s *simSystem) allowed(wr *schemas.Write, gone map[string]bool) bool {
@@ -477,6 +571,9 @@ func (w *simWorld) do(s *simSystem, tx *simTxn, wr *schemas.Write, i int, made [
 	var pk string
 	if wr.Kind == schemas.WriteInsert {
 		op = schemas.Insert
+		if kind == "accounts" {
+			r[4] = simAlive
+		}
 		s.next++
 		pk = fmt.Sprintf("%s%d", s.name, s.next)
 		made[i], keys[wr.Link.Hub] = pk, pk
@@ -489,8 +586,21 @@ func (w *simWorld) do(s *simSystem, tx *simTxn, wr *schemas.Write, i int, made [
 		pk = wr.Key[0].Value.Text()
 		copy(r, s.rows[kind][pk])
 	}
+	if kind == "accounts" && len(wr.Set) == 1 && wr.Set[0].Column == "deleted" && wr.Set[0].Value == simGone {
+		w.deleted(s, kind, pk)
+		for _, c := range s.keys("contacts") {
+			if s.rows["contacts"][c][1].Text() == pk {
+				// Whether its value is lost shows in the end: a user may still see to it.
+				w.lost[s.text(s.rows["contacts"][c][3])] = true
+			}
+		}
+	}
 	for _, c := range wr.Set {
 		col := t.Column(c.Column)
+		if col == 4 {
+			r[col] = c.Value
+			continue
+		}
 		if wr.Kind == schemas.WriteUpdate && !r[col].IsNull() {
 			w.overwrote(s, s.text(r[col]), s.text(c.Value))
 		}
@@ -529,19 +639,41 @@ func (w *simWorld) deleted(s *simSystem, kind, pk string) {
 	}
 }
 
+// hidden says that an account is there and softly deleted.
+func (s *simSystem) hidden(pk string) bool {
+	r := s.rows["accounts"][pk]
+	return r != nil && r[4] == simGone
+}
+
+// buried are the contacts of accounts that are softly deleted in the end.
+func (s *simSystem) buried() (out []string) {
+	for _, c := range s.keys("contacts") {
+		if s.side == 0 && s.hidden(s.rows["contacts"][c][1].Text()) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
 // image is the business content of a side, in words that both sides share.
 func (s *simSystem) image() []string {
 	var out []string
 	name := map[string]string{}
 	for pk, r := range s.rows["accounts"] {
+		if r[4] == simGone {
+			continue
+		}
 		name[pk] = s.text(r[1])
 		out = append(out, fmt.Sprintf("account %s f=%s g=%s", s.text(r[1]), s.text(r[2]), s.text(r[3])))
 	}
 	for _, r := range s.rows["contacts"] {
+		if s.side == 0 && s.hidden(r[1].Text()) {
+			continue
+		}
 		out = append(out, fmt.Sprintf("contact of %s %s=%s", name[r[1].Text()], s.text(r[2]), s.text(r[3])))
 	}
 	for _, r := range s.rows["orders"] {
-		if name[r[2].Text()] == "" {
+		if name[r[2].Text()] == "" || s.side == 0 && s.hidden(r[2].Text()) {
 			continue // its customer was deleted meanwhile: it waits, and says so
 		}
 		out = append(out, fmt.Sprintf("order %s of %s status=%s", s.text(r[1]), name[r[2].Text()], s.text(r[3])))

@@ -59,6 +59,9 @@ func (s *story) insert(side int, kind, pk string, texts ...string) {
 		for _, t := range texts {
 			r = append(r, s.cell(side, t))
 		}
+		if kind == "accounts" {
+			r = append(r, simAlive)
+		}
 		s.sys[side].record(tx, schemas.Insert, kind, pk, r)
 	})
 }

@@ -67,6 +67,9 @@ func (c catalog) addPart(e *mapping.Entity, side int, sys string, p *mapping.Par
 		t.matter(ps.Parent)
 	}
 	t.matter(ps.WhereColumns)
+	if other := p.Sides[1-side]; other != nil {
+		t.matter(other.CreateColumns)
+	}
 	t.matter(ps.Table.Key)
 	for _, f := range p.Fields {
 		if fs := f.Sides[side]; fs != nil {

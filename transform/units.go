@@ -142,13 +142,18 @@ func (e *engine) putRecord(tx state.Txn, r *record) error {
 		return err
 	}
 	// The keys also stand apart, for references to be resolved without the record.
-	return setJSON(tx, state.Key("g", r.Entity, r.Hub), r.Keys)
+	return setJSON(tx, state.Key("g", r.Entity, r.Hub), pairing{r.Keys, r.Dead})
 }
 
-// keysOf are the native keys of an entity.
-func (e *engine) keysOf(tx state.Txn, entity, hub string) (keys [2]string, err error) {
-	_, err = getJSON(tx, state.Key("g", entity, hub), &keys)
-	return keys, err
+// pairing is what others need to know of an entity to refer to it.
+type pairing struct {
+	Keys [2]string `json:"k"`
+	Dead bool      `json:"d,omitempty"`
+}
+
+func (e *engine) pairingOf(tx state.Txn, entity, hub string) (p pairing, err error) {
+	_, err = getJSON(tx, state.Key("g", entity, hub), &p)
+	return p, err
 }
 
 // waitFor makes a unit dirty when the row (entity, side, pk) is linked or goes.

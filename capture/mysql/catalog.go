@@ -103,13 +103,18 @@ type listedTable struct {
 func lookUp(ctx context.Context, db querier, cs *charsets, name schemas.TableName) (*listedTable, error) {
 	lt := &listedTable{name: name}
 	var engine sql.NullString
-	err := db.QueryRowContext(ctx, "select engine, table_type from information_schema.tables where table_schema = ? and table_name = ?",
-		name.Schema, name.Name).Scan(&engine, &lt.kind)
+	var real schemas.TableName
+	err := db.QueryRowContext(ctx, "select engine, table_type, table_schema, table_name from information_schema.tables where table_schema = ? and table_name = ?",
+		name.Schema, name.Name).Scan(&engine, &lt.kind, &real.Schema, &real.Name)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("table %s: %w, or its user may not see it: grant select on %s to the user of the capture", name, errNoTable, quoteName(name))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("table %s: %w", name, err)
+	}
+	if real != name {
+		// Where the server does not tell letters apart, the log has its own spelling.
+		return nil, fmt.Errorf("table %s: the server calls it %s: write it so", name, real)
 	}
 	lt.engine = engine.String
 	if err := lt.loadColumns(ctx, db, cs); err != nil {
@@ -182,7 +187,10 @@ func (d *declared) fill(base string, length, precision, scale, fraction int, cha
 	}
 }
 
-// parseLabelList reads the labels of enum('a','b”c').
+// labelEscapes are the bytes that the server writes with a backslash there.
+var labelEscapes = map[byte]byte{'0': 0, 'n': '\n', 'r': '\r', '\\': '\\'}
+
+// parseLabelList reads the labels out of the text of an enum or set type.
 func parseLabelList(native string) []string {
 	i := strings.IndexByte(native, '(')
 	if i < 0 {
@@ -192,7 +200,14 @@ func parseLabelList(native string) []string {
 	var label strings.Builder
 	inside := false
 	for s := native[i+1:]; s != ""; s = s[1:] {
+		escaped, known := byte(0), false
+		if inside && s[0] == '\\' && len(s) > 1 {
+			escaped, known = labelEscapes[s[1]]
+		}
 		switch {
+		case known:
+			label.WriteByte(escaped)
+			s = s[1:]
 		case s[0] != '\'':
 			if inside {
 				label.WriteByte(s[0])

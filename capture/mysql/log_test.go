@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/strait-cdc/strait/capture"
+	"github.com/strait-cdc/strait/capture/capturetest"
 	"github.com/strait-cdc/strait/internal/testenv"
 	"github.com/strait-cdc/strait/schemas"
 )
@@ -172,6 +173,8 @@ func TestFilesChangeAndServerRestarts(t *testing.T) {
 			tl.open()
 			s.Exec(t, "insert into a values (1)", "flush binary logs", "insert into a values (2)", "flush binary logs")
 			tl.fence()
+			s.Exec(t, "set global binlog_checksum = NONE", "insert into a values (20)", "set global binlog_checksum = CRC32", "insert into a values (21)")
+			tl.fence()
 			tl.close()
 			s.Exec(t, "insert into a values (3)")
 			s.Restart(t)
@@ -186,7 +189,7 @@ func TestFilesChangeAndServerRestarts(t *testing.T) {
 			tl.open()
 			s.Exec(t, "insert into a values (5)")
 			tl.fence()
-			tl.want("a", "c 1", "c 2", "c 3", "c 4", "c 5")
+			tl.want("a", "c 1", "c 2", "c 20", "c 21", "c 3", "c 4", "c 5")
 		})
 	}
 }
@@ -409,6 +412,33 @@ func TestTableReplacedWhileBehind(t *testing.T) {
 			if c.Table.Name.Name == "gone" && c.Table.Columns[1].Type.Kind != schemas.KindEnum {
 				t.Errorf("gone: %+v", c.Table.Columns)
 			}
+		}
+	})
+}
+
+// A row of more than 16 MB needs several packets, and so does the dump of it.
+func TestRowOverSixteenMegabytes(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *testenv.Server) {
+		tl := newTail(t, s, []string{"a"}, "create table a (id int primary key, b longblob)", "set global max_allowed_packet = 67108864")
+		s.DB().SetMaxIdleConns(0) // sessions from here on have the new limit
+		tl.open()
+		const size = 17 << 20
+		session(t, s, fmt.Sprintf("insert into a values (1, repeat('x', %d))", size), "insert into a values (2, 'y')")
+		tl.fence()
+		var got []int
+		for _, c := range tl.log.Changes {
+			if c.Table.Name.Name == "a" {
+				got = append(got, len(c.After[1].Text()))
+			}
+		}
+		if fmt.Sprint(got) != fmt.Sprint([]int{size, 1}) {
+			t.Errorf("sizes %v", got)
+		}
+		tl.close()
+		tl.log = capturetest.Log{}
+		tl.open() // and as a snapshot
+		if got := len(tl.log.Changes[0].After[1].Text()); got != size {
+			t.Errorf("snapshot: %d bytes", got)
 		}
 	})
 }

@@ -3,7 +3,6 @@ package mysql
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/strait-cdc/strait/schemas"
@@ -51,7 +50,6 @@ func (t *transaction) reset() {
 
 // reader turns events into transactions. It is owned by one goroutine.
 type reader struct {
-	log      *slog.Logger
 	dump     *dump
 	queue    *queue
 	shapes   *shapes

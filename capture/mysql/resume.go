@@ -3,7 +3,7 @@ package mysql
 import (
 	"context"
 	"database/sql"
-	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/strait-cdc/strait/schemas"
@@ -80,16 +80,29 @@ func verifyMariadb(ctx context.Context, db *sql.DB, n native) error {
 	return nil
 }
 
+// verifyMySQL compares the sets of transactions, and looks at the event behind the
+// position: after RESET the same server counts from 1 again, so that its new
+// transactions have the names of the old ones.
 func verifyMySQL(ctx context.Context, db *sql.DB, n native) error {
-	if n.gtid == "" {
-		return nil
+	next, err := gtidAt(ctx, db, n.at)
+	if err != nil || n.gtid == "" {
+		return err
+	}
+	if next != "" {
+		var known bool
+		if err := db.QueryRowContext(ctx, "select gtid_subset(?, ?)", next, n.gtid).Scan(&known); err != nil {
+			return fmt.Errorf("compare gtid sets: %w", err)
+		}
+		if known {
+			return lost("behind %s the log has the transaction %s, which the position contains: the server's log was reset", n.at, next)
+		}
 	}
 	var executed bool
 	var missing, purged string
-	err := db.QueryRowContext(ctx, "select gtid_subset(?, @@global.gtid_executed), gtid_subtract(?, @@global.gtid_executed), gtid_subtract(@@global.gtid_purged, ?)",
+	err = db.QueryRowContext(ctx, "select gtid_subset(?, @@global.gtid_executed), gtid_subtract(?, @@global.gtid_executed), gtid_subtract(@@global.gtid_purged, ?)",
 		n.gtid, n.gtid, n.gtid).Scan(&executed, &missing, &purged)
 	if err != nil {
-		return errors.Join(errors.New("compare gtid sets"), err)
+		return fmt.Errorf("compare gtid sets: %w", err)
 	}
 	if !executed {
 		return lost("the server has never executed the transactions %s, which the position contains: it is another log", oneLine(missing))
@@ -98,6 +111,31 @@ func verifyMySQL(ctx context.Context, db *sql.DB, n native) error {
 		return lost("the server has purged the transactions %s, which the position does not contain", oneLine(purged))
 	}
 	return nil
+}
+
+// gtidAt is the transaction that begins at a place, "" at the end of the log and
+// where there are no GTIDs. It fails with ErrPositionLost where no event begins.
+func gtidAt(ctx context.Context, db *sql.DB, at place) (string, error) {
+	rows, err := db.QueryContext(ctx, fmt.Sprintf("show binlog events in '%s' from %d limit 1", strings.ReplaceAll(at.file, "'", "''"), at.offset))
+	name := ""
+	if err == nil {
+		err = eachRow(rows, func(v map[string]string) error {
+			if strings.HasPrefix(v["event_type"], "Gtid") {
+				name = strings.Trim(after(v["info"], "="), " '")
+			}
+			return nil
+		})
+	}
+	if isError(err, errSpecificDenied) {
+		return "", fmt.Errorf("look into the binlog: %w; grant replication slave on *.* to the user of the capture", err)
+	}
+	if isError(err, errCommandFailed) {
+		return "", lost("no transaction begins at %s: %v", at, err)
+	}
+	if err != nil {
+		return "", fmt.Errorf("look into the binlog: %w", err)
+	}
+	return name, nil
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), "") }

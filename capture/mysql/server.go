@@ -124,6 +124,7 @@ const (
 	errParse           = 1064
 	errTableDenied     = 1142
 	errNoSuchTable     = 1146
+	errCommandFailed   = 1220
 	errLockWaitTimeout = 1205
 	errSpecificDenied  = 1227
 	errXARecoverDenied = 1401

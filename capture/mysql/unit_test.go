@@ -176,7 +176,7 @@ func feed(t *testing.T, r *reader, events ...event) {
 	}
 }
 
-func gtidAt(seq uint64, size uint32) event {
+func groupAt(seq uint64, size uint32) event {
 	body := make([]byte, 13)
 	binary.LittleEndian.PutUint64(body, seq)
 	return event{kind: mariadbGTIDEvent, size: size, serverID: 1, body: body}
@@ -189,17 +189,17 @@ func TestFileOverFourGigabytes(t *testing.T) {
 	r.shapes.newest[schemas.TableName{Schema: "d", Name: "t"}] = &schemas.Table{Name: schemas.TableName{Schema: "d", Name: "t"}}
 	row := func() { r.add(schemas.Insert, &schemas.Table{}) }
 	r.at.offset = 3 << 30
-	feed(t, r, gtidAt(1, 100))
+	feed(t, r, groupAt(1, 100))
 	row()
 	feed(t, r, event{kind: xidEvent, size: 100})
 	b, err := r.queue.takeReady()
 	if err != nil || b == nil || b.Resume.End != 5<<32|(3<<30+200) {
 		t.Fatalf("got %+v, %v", b, err)
 	}
-	feed(t, r, gtidAt(2, 100))
+	feed(t, r, groupAt(2, 100))
 	row()
 	feed(t, r, event{kind: writeRowsV1, size: 2 << 30, body: []byte{255, 255, 255, 0, 0, 0, 1, 0}}, event{kind: xidEvent, size: 31})
-	feed(t, r, gtidAt(3, 100))
+	feed(t, r, groupAt(3, 100))
 	row()
 	// What the server sends as the position wraps around.
 	feed(t, r, event{kind: xidEvent, size: 31, logPos: uint32(5<<30 + 200 + 100 + 31 + 100 + 31 - (1 << 32))})
@@ -214,7 +214,7 @@ func TestFileOverFourGigabytes(t *testing.T) {
 	if !strings.Contains(b.Resume.Native, "b.000006:4 gtid=0-1-3") {
 		t.Errorf("resume %s", b.Resume)
 	}
-	feed(t, r, gtidAt(4, 100))
+	feed(t, r, groupAt(4, 100))
 	row()
 	feed(t, r, event{kind: xidEvent, size: 31})
 	if b, err := r.queue.takeReady(); err != nil || b == nil || b.Resume.End != 6<<32|135 {
@@ -225,7 +225,7 @@ func TestFileOverFourGigabytes(t *testing.T) {
 // While nothing of ours changes the position is still reported, in time.
 func TestIdlePosition(t *testing.T) {
 	r := newTestReader()
-	feed(t, r, gtidAt(1, 100), event{kind: xidEvent, size: 31}, event{kind: heartbeatEvent, size: 36, logPos: 135})
+	feed(t, r, groupAt(1, 100), event{kind: xidEvent, size: 31}, event{kind: heartbeatEvent, size: 36, logPos: 135})
 	if b, err := r.queue.takeReady(); b != nil || err != nil {
 		t.Fatalf("at once: got %+v, %v", b, err)
 	}
@@ -245,6 +245,7 @@ func TestIdlePosition(t *testing.T) {
 	if err != nil || b == nil || len(b.Changes) != 0 || b.Txns != 0 || b.Resume.End != 5<<32|135 {
 		t.Fatalf("after a while: got %+v, %v", b, err)
 	}
+	r.queue.reported = time.Now().Add(-idleReport)
 	if b, err := r.queue.takeReady(); b != nil || err != nil {
 		t.Fatalf("twice: got %+v, %v", b, err)
 	}
@@ -257,7 +258,7 @@ func TestSavepointDoesNotEndATransaction(t *testing.T) {
 		body := append(make([]byte, 13), 0)
 		return event{kind: queryEvent, size: 100, body: append(body, text...)}
 	}
-	feed(t, r, gtidAt(1, 100))
+	feed(t, r, groupAt(1, 100))
 	r.add(schemas.Insert, &schemas.Table{})
 	feed(t, r, q("SAVEPOINT `a`"))
 	r.add(schemas.Insert, &schemas.Table{})
@@ -270,7 +271,7 @@ func TestSavepointDoesNotEndATransaction(t *testing.T) {
 		t.Fatalf("got %+v, %v", b, err)
 	}
 	// A group that mixed in tables without transactions ends with a rollback.
-	feed(t, r, gtidAt(2, 100))
+	feed(t, r, groupAt(2, 100))
 	r.add(schemas.Insert, &schemas.Table{})
 	feed(t, r, q("ROLLBACK"))
 	if b, _ := r.queue.takeReady(); b != nil {

@@ -12,26 +12,26 @@ import (
 // several transactions, saves whole rows, and saves what nobody changed.
 var crmEdits = []edit{
 	{"crm   phone", 10, func(c *clerk) error {
-		a := c.w.account(c.maker, any1)
+		a := c.w.account(c.maker, anyAccount)
 		return c.crm.exec("update accounts set phone = ?, modified_at = ? where id = ?", c.typed(a.home, phoneAt(a.home, c.next())), now(), a.id)
 	}},
 	{"crm   e-mail", 8, func(c *clerk) error {
-		a := c.w.account(c.maker, any1)
+		a := c.w.account(c.maker, anyAccount)
 		return c.crm.exec("update accounts set email = ?, modified_at = ? where id = ?", c.mail("Office", a.company.slug), now(), a.id)
 	}},
 	{"crm   name", 5, func(c *clerk) error {
-		a := c.w.account(c.maker, any1)
+		a := c.w.account(c.maker, anyAccount)
 		name := fmt.Sprintf("%s %s %s %s", pick(c.maker, owners), pick(c.maker, trades), a.home.city, pick(c.maker, forms))
 		return c.crm.exec("update accounts set name = ?, modified_at = ? where id = ?", name, now(), a.id)
 	}},
 	{"crm   industry", 3, func(c *clerk) error {
-		a := c.w.account(c.maker, any1)
+		a := c.w.account(c.maker, anyAccount)
 		return c.crm.exec("update accounts set industry = ?, modified_at = ? where id = ?", pick(c.maker, []string{"Manufacturing", "Retail", "Services", "Public"}), now(), a.id)
 	}},
-	{"crm   whole row saved", 10, func(c *clerk) error { return c.saveForm(c.w.account(c.maker, any1), true) }},
-	{"crm   saved without a change", 8, func(c *clerk) error { return c.saveForm(c.w.account(c.maker, any1), false) }},
+	{"crm   whole row saved", 10, func(c *clerk) error { return c.saveForm(c.w.account(c.maker, anyAccount), true) }},
+	{"crm   saved without a change", 8, func(c *clerk) error { return c.saveForm(c.w.account(c.maker, anyAccount), false) }},
 	{"crm   contact added", 5, func(c *clerk) error {
-		a := c.w.account(c.maker, any1)
+		a := c.w.account(c.maker, anyAccount)
 		return c.crm.exec("insert into contacts ("+crmColumns["contacts"]+") values (?, ?, ?, ?, ?, ?, ?)", c.contact(a)...)
 	}},
 	{"crm   contact changed", 7, func(c *clerk) error {
@@ -43,7 +43,7 @@ var crmEdits = []edit{
 		return c.onContact(func(_ *account, id string) error { return c.crm.exec("delete from contacts where id = ?", id) })
 	}},
 	{"crm   address changed", 5, func(c *clerk) error {
-		a := c.w.account(c.maker, any1)
+		a := c.w.account(c.maker, anyAccount)
 		return c.crm.exec("update account_addresses set street = ? where account_id = ? and kind = 'billing'", fmt.Sprintf("%s %d", pick(c.maker, streets), c.IntN(200)), a.id)
 	}},
 	{"crm   customer deleted", 1, func(c *clerk) error {
@@ -67,7 +67,7 @@ var crmEdits = []edit{
 		return err
 	}},
 	{"crm   note, unmapped", 3, func(c *clerk) error {
-		a := c.w.account(c.maker, any1)
+		a := c.w.account(c.maker, anyAccount)
 		return c.crm.exec("insert into notes (account_id, body) values (?, ?)", a.id, "Called, nobody there.")
 	}},
 }
@@ -80,7 +80,7 @@ func (c *clerk) contact(a *account) []any {
 
 // onContact does something with some contact of some account.
 func (c *clerk) onContact(do func(a *account, id string) error) error {
-	a := c.w.account(c.maker, any1)
+	a := c.w.account(c.maker, anyAccount)
 	ctx, cancel := context.WithTimeout(context.Background(), editPatience)
 	defer cancel()
 	found, err := c.crm.texts(ctx, "select id from contacts where account_id = ? order by id", a.id)

@@ -168,7 +168,7 @@ var crossingEdits = []edit{
 
 func isKnown(a *account) bool { return a.debtor != 0 }
 
-func any1(*account) bool { return true }
+func anyAccount(*account) bool { return true }
 
 // atOnce lets two people do something at the same moment.
 func atOnce(one, other func() error) error {

@@ -23,8 +23,8 @@ type replay struct {
 	// seqs counts each strait.seq, over all topics of the system.
 	seqs map[uint64]int
 	// changes are those of the topic that is being read.
-	changes []schemas.Change
-	records int
+	changes         []schemas.Change
+	records, topics int
 }
 
 // checkTopics replays the topics of both systems: no strait.seq is there twice or
@@ -57,13 +57,14 @@ func (d *demo) checkTopics(ctx context.Context) error {
 			d.failures = append(d.failures, wrong...)
 		}
 		d.failures = append(d.failures, r.sequence()...)
-		d.view.say("%s: %d records in its topics, read_committed: each change once, and the rows are the database's", s.name, r.records)
+		d.view.say("  %s: %d records in %d topics replayed, read_committed, and compared with the tables", s.name, r.records, r.topics)
 	}
 	return nil
 }
 
 // topic reads one topic and compares it with its table.
 func (r *replay) topic(ctx context.Context, cfg stream.Config, topic string) (wrong []string, err error) {
+	r.topics++
 	r.changes = r.changes[:0]
 	err = stream.ReadTopic(ctx, cfg, topic, func(_ int, offset int64, rec *schemas.Record) error {
 		r.records++

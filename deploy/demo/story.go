@@ -58,7 +58,7 @@ var chapters = []chapter{
 		return s.fromCRM(ctx, "phone", s.typed(s.a.home, e164), "tel", e164)
 	}},
 	{"story credit limit", func(s *story, ctx context.Context) error {
-		limit := strconv.Itoa(500 * (1 + s.next()))
+		limit := strconv.Itoa(500 * (1 + s.IntN(200)))
 		return s.fromERP(ctx, "credit_limit", limit, "credit_limit", limit)
 	}},
 	{"story both, different fields", (*story).differentFields},
@@ -205,7 +205,7 @@ func spelled(s string) string {
 
 // differentFields is the crossing that loses nothing.
 func (s *story) differentFields(ctx context.Context) error {
-	mail, limit := s.mail("office", s.a.company.slug), strconv.Itoa(500*(1+s.next()))
+	mail, limit := s.mail("office", s.a.company.slug), strconv.Itoa(500*(1+s.IntN(200)))
 	err := atOnce(func() error { return s.write(s.crm, "email", mail) }, func() error { return s.write(s.erp, "credit_limit", limit) })
 	if err != nil {
 		return err

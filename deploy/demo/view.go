@@ -110,7 +110,7 @@ func (v *view) draw(d *demo, ran time.Duration) {
 	b.WriteString("\x1b[H")
 	for i, l := range all[:min(len(all), high-1)] {
 		if i > 0 {
-			b.WriteString("\r\n")
+			b.WriteByte('\n')
 		}
 		b.WriteString(clip(l, wide) + "\x1b[K")
 	}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches the servers that tests, the demo and the benchmarks use:
+# Fetches the servers and clients that tests, the demo and the benchmarks use:
 #
 #	deploy/dev/servers.sh [name…]        all of them without a name
 #
@@ -8,6 +8,8 @@
 #	postgresql-18   from Maven, unpacked into the cache
 #	kafka           Apache Kafka from Maven, into the cache
 #	mysql           MySQL 9 from Debian unstable, unpacked into the cache, not installed
+#	kcat            a Kafka client, the system's package
+#	python          what makes virtual environments for Python's Kafka client, the system's package
 #
 # What is there is left alone, so a second run takes no time. Nothing is started as a
 # system service. The cache is outside the source tree: $STRAIT_SERVERS, else
@@ -189,7 +191,25 @@ get_mysql() {
 	publish mysql
 }
 
-all='postgresql-15 mariadb postgresql-18 kafka mysql'
+have_kcat() { command -v kcat >/dev/null; }
+get_kcat() {
+	apt_install kcat
+	kcat -V | sed -n 3p
+}
+
+have_python() {
+	local python
+	for python in python3 /usr/bin/python3; do
+		if "$python" -c 'import venv, ensurepip' 2>/dev/null; then return 0; fi
+	done
+	return 1
+}
+get_python() {
+	apt_install python3-venv
+	/usr/bin/python3 --version
+}
+
+all='postgresql-15 mariadb postgresql-18 kafka mysql kcat python'
 work='' policy='' locked=''
 for name in ${*:-$all}; do
 	case " $all " in *" $name "*) ;; *) die "no server is called $name; there are: $all" ;; esac

@@ -170,6 +170,7 @@ func (c *compiler) creation(p *partWork, i int) {
 		p.sides[i].Create = func(Env) (bool, error) { return true, nil }
 	case p.sides[1-i] != nil:
 		if prog := c.condition(t, p.scope(c, 1-i)); prog != nil {
+			p.sides[i].CreateColumns = prog.columns
 			p.sides[i].Create = func(other Env) (bool, error) {
 				x, err := prog.onRow(other)
 				if err != nil {

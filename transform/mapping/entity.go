@@ -70,6 +70,8 @@ type PartSide struct {
 	// Create says whether a record that exists only on the other side is created
 	// here; nil: never. It is asked with the other side's row.
 	Create func(other Env) (bool, error)
+	// CreateColumns are the columns of the other side's row that Create reads.
+	CreateColumns []int
 	// OtherDeleted is what happens here when the record is deleted on the other side.
 	OtherDeleted DeleteRule
 	// ReadOnly says that nothing is ever written to this table.
