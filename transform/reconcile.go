@@ -400,9 +400,20 @@ func (p *planner) hidden() {
 			for _, m := range p.s.children[i] {
 				if m.img[side].exists && m.it.half() == 1-side && !m.it.Dead {
 					p.plan.Conflicts = append(p.plan.Conflicts, p.unseen(part, m, side)...)
-					m.it.Dead = true
+					p.noted(part, m, side)
 				}
 			}
+		}
+	}
+}
+
+// noted remembers the values of a record on one side, so that only later edits are
+// unseen again.
+func (p *planner) noted(part *mapping.Part, m *member, side int) {
+	for i, f := range part.Fields {
+		if m.img[side].known[i] {
+			fs := m.it.field(f.Name)
+			fs.Agreed, fs.V = true, m.img[side].values[i]
 		}
 	}
 }

@@ -591,7 +591,9 @@ func (w *simWorld) do(s *simSystem, tx *simTxn, wr *schemas.Write, i int, made [
 		for _, c := range s.keys("contacts") {
 			if s.rows["contacts"][c][1].Text() == pk {
 				// Whether its value is lost shows in the end: a user may still see to it.
-				w.lost[s.text(s.rows["contacts"][c][3])] = true
+				for v := s.text(s.rows["contacts"][c][3]); v != ""; v = w.prev[v] {
+					w.lost[v] = true
+				}
 			}
 		}
 	}
