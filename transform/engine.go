@@ -40,6 +40,8 @@ type engine struct {
 	hubs           uint64
 	prefix         string
 	queue          *queue
+	// edited says that the change being folded is not ours.
+	edited bool
 	// blocked are due but must write to a system that takes no more now.
 	blocked []unit
 }

@@ -56,6 +56,8 @@ func (e *engine) foldChange(tx state.Txn, sys string, ch *schemas.Change, gen in
 	if t == nil {
 		return nil
 	}
+	e.edited = ch.Txn.Origin.Pipeline != e.pipeline
+	defer func() { e.edited = false }()
 	switch ch.Op {
 	case schemas.Truncate:
 		return nil

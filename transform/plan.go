@@ -92,6 +92,10 @@ func (e *engine) planUnit(tx state.Txn, u unit, b building) (bool, error) {
 		return true, e.clean(tx, u)
 	}
 	linked, dead := rec.half() < 0, rec.Dead
+	edited, err := e.wasEdited(tx, u)
+	if err != nil {
+		return false, err
+	}
 	s, f, err := e.subject(tx, ent, rec)
 	if err != nil {
 		return false, err
@@ -111,7 +115,7 @@ func (e *engine) planUnit(tx state.Txn, u unit, b building) (bool, error) {
 			return false, err
 		}
 	}
-	e.stubborn(s, p)
+	e.stubborn(s, p, edited)
 	for side, sys := range ent.Systems {
 		if len(p.Writes[side]) > 0 && e.full(b, sys) {
 			// What is agreed and linked already is kept; the writes are planned again.
@@ -232,14 +236,15 @@ func (e *engine) dropLinks(tx state.Txn, s *subject, before map[*item][2]string)
 }
 
 // stubborn parks what would be sent again although nothing has changed since it
-// was not taken: our equality and the server's differ, or it was refused.
-func (e *engine) stubborn(s *subject, p *Plan) {
+// was not taken: our equality and the server's differ, or it was refused. What was
+// refused is tried again after a user's change of the entity.
+func (e *engine) stubborn(s *subject, p *Plan, edited bool) {
 	for side := range p.Writes {
 		m := s.rec.Miss[side]
 		if m == nil || s.fenced[side] {
 			continue
 		}
-		if len(p.Writes[side]) == 0 || m.Guard != p.Guards[side] {
+		if len(p.Writes[side]) == 0 || m.Guard != p.Guards[side] || m.Refused && edited {
 			s.rec.Miss[side] = nil
 			continue
 		}

@@ -133,7 +133,7 @@ func (r *Reconciler) Run(ctx context.Context, ends map[string]End) error {
 			return fmt.Errorf("start %s: %w", sys, err)
 		}
 		l.sent[sys] = r.engine.answered[sys]
-		l.jobs[sys] = make(chan job, r.engine.bounds.Batches)
+		l.jobs[sys] = make(chan job, 1)
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	for sys, end := range ends {
@@ -351,23 +351,22 @@ func (e *engine) step(w stepInput, plan bool) error {
 	})
 }
 
-// send hands written-down batches to their targets, as many as they take.
+// send hands each target the next written-down batch, once the answer to the one
+// before is in the store: strait.progress keeps the answers of one batch only, so
+// after a crash the target may be one batch ahead of the store but never two.
 func (l *loop) send() error {
 	for sys := range l.jobs {
-		for l.sent[sys]+1 < l.engine.next[sys] {
-			ok, err := l.sendNext(sys)
-			if err != nil {
-				return err
-			}
-			if !ok {
-				break
-			}
+		if l.sent[sys] > l.engine.answered[sys] || l.sent[sys]+1 >= l.engine.next[sys] {
+			continue
+		}
+		if err := l.sendNext(sys); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (l *loop) sendNext(sys string) (bool, error) {
+func (l *loop) sendNext(sys string) error {
 	j := job{batch: l.sent[sys] + 1}
 	err := l.store.View(func(tx state.Txn) error {
 		batch, err := l.engine.batch(tx, sys, j.batch)
@@ -377,13 +376,9 @@ func (l *loop) sendNext(sys string) (bool, error) {
 		return err
 	})
 	if err != nil {
-		return false, err
+		return err
 	}
-	select {
-	case l.jobs[sys] <- j:
-		l.sent[sys] = j.batch
-		return true, nil
-	default:
-		return false, nil
-	}
+	l.jobs[sys] <- j // has room: the batch before it was taken, since it was answered
+	l.sent[sys] = j.batch
+	return nil
 }

@@ -102,7 +102,21 @@ func (e *engine) dirty(tx state.Txn, u unit, quiet bool) error {
 		q, limit = ent.Quiet, ent.MaxQuiet
 	}
 	e.queue.touch(u, e.now(), q, limit)
-	return tx.Set(state.Key("d", u.entity, u.hub), nil)
+	k := state.Key("d", u.entity, u.hub)
+	if e.edited {
+		return tx.Set(k, []byte{1})
+	}
+	had, err := tx.Get(k)
+	if err != nil || had != nil {
+		return err
+	}
+	return tx.Set(k, nil)
+}
+
+// wasEdited says that a dirty unit was touched by a change that was not ours.
+func (e *engine) wasEdited(tx state.Txn, u unit) (bool, error) {
+	b, err := tx.Get(state.Key("d", u.entity, u.hub))
+	return len(b) > 0, err
 }
 
 func (e *engine) clean(tx state.Txn, u unit) error { return tx.Delete(state.Key("d", u.entity, u.hub)) }
