@@ -10,7 +10,7 @@
 //
 // The parts: tables.go knows which table matters to which entity; fold.go, rows.go
 // and overlay.go keep the rows; units.go keeps what is dirty and who waits for
-// whom; assemble.go and match.go build what merge.go (Reconcile, pure) decides;
+// whom; assemble.go and match.go build what reconcile.go and fields.go (pure) decide;
 // plan.go writes the intents down before anything is sent; settle.go takes the
 // answers; reconciler.go drives them all.
 package transform

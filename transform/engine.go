@@ -43,7 +43,7 @@ type engine struct {
 	// edited says that the change being folded is not ours.
 	edited bool
 	// blocked are due but must write to a system that takes no more now.
-	blocked []unit
+	blocked []*queued
 }
 
 // Bounds limit what is done at once.

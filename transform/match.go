@@ -127,7 +127,7 @@ func (e *engine) judge(ent *mapping.Entity, rule mapping.MatchRule, side int, th
 	case len(free) == 1 && halves <= 1:
 		f.kind, f.reason = "waiting", fmt.Sprintf("matches %s, which is being created on this side", side2key(ent, other, free[0]))
 	case len(free) > 1:
-		f.kind, f.reason = "ambiguous", fmt.Sprintf("rule %s finds more than one: %s; make them differ, or link one by hand", rule.ID, listKeys(ent, other, free))
+		f.kind, f.reason = "ambiguous", fmt.Sprintf("rule %s finds more than one: %s; make them differ in what the rule compares", rule.ID, listKeys(ent, other, free))
 	case halves > 1:
 		f.kind, f.reason = "ambiguous", fmt.Sprintf("rule %s finds %s also for: %s", rule.ID, listKeys(ent, other, free), listKeys(ent, side, ours))
 	default:

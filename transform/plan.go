@@ -35,17 +35,17 @@ func (e *engine) plan(tx state.Txn) error {
 		if e.allFull(b) || e.jammed() {
 			break
 		}
-		u, ok := e.queue.pop(now)
-		if !ok {
+		it := e.queue.pop(now)
+		if it == nil {
 			break
 		}
-		done, err := e.planUnit(tx, u, b)
+		done, err := e.planUnit(tx, it.unit, b)
 		if err != nil {
-			return fmt.Errorf("plan %s %s: %w", u.entity, u.hub, err)
+			return fmt.Errorf("plan %s %s: %w", it.unit.entity, it.unit.hub, err)
 		}
 		if !done {
 			// An answer makes room.
-			e.blocked = append(e.blocked, u)
+			e.blocked = append(e.blocked, it)
 		}
 	}
 	for sys, n := range b {

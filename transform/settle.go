@@ -43,8 +43,8 @@ func (e *engine) settle(tx state.Txn, sys string, n int64, answers []schemas.Ans
 	if err := e.adopt(tx, sys, n); err != nil {
 		return err
 	}
-	for _, u := range e.blocked {
-		e.queue.touch(u, e.now(), 0, 0)
+	for _, it := range e.blocked {
+		e.queue.back(it)
 	}
 	e.blocked = nil
 	return setInt(tx, state.Key("m", "answered", sys), n)

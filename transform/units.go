@@ -47,14 +47,26 @@ func (q *queue) touch(u unit, now time.Time, quiet, max time.Duration) {
 	heap.Fix(&q.heap, it.index)
 }
 
-// pop takes the next unit that is due.
-func (q *queue) pop(now time.Time) (unit, bool) {
+// pop takes the next unit that is due; nil: there is none.
+func (q *queue) pop(now time.Time) *queued {
 	if len(q.heap) == 0 || q.heap[0].due.After(now) {
-		return unit{}, false
+		return nil
 	}
 	it := heap.Pop(&q.heap).(*queued)
 	delete(q.items, it.unit)
-	return it.unit, true
+	return it
+}
+
+// back puts in again what was popped and could not be planned, at its old place:
+// behind all that is due by now it would starve as long as there is more than the
+// targets take.
+func (q *queue) back(it *queued) {
+	if have := q.items[it.unit]; have != nil {
+		have.first = it.first
+		return
+	}
+	q.items[it.unit] = it
+	heap.Push(&q.heap, it)
 }
 
 // wait is how long until the next unit is due; false: there is none.

@@ -222,7 +222,7 @@ func dumpError(p []byte) error {
 	low := strings.ToLower(text)
 	for _, s := range []string{"purged", "could not find", "not find first log", "impossible position", "past the end of file", "position > file size", "could not open log file"} {
 		if strings.Contains(low, s) {
-			return fmt.Errorf("%w: %w; take a new snapshot with: strait snapshot", err, capture.ErrPositionLost)
+			return fmt.Errorf("%w: %w; take a new snapshot with: strait run --snapshot <system>", err, capture.ErrPositionLost)
 		}
 	}
 	return err

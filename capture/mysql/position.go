@@ -126,7 +126,7 @@ func (n native) position(source string) schemas.Position {
 }
 
 func lost(format string, args ...any) error {
-	return fmt.Errorf("%s: %w; take a new snapshot with: strait snapshot", fmt.Sprintf(format, args...), capture.ErrPositionLost)
+	return fmt.Errorf("%s: %w; take a new snapshot with: strait run --snapshot <system>", fmt.Sprintf(format, args...), capture.ErrPositionLost)
 }
 
 func unsupported(format string, args ...any) error {

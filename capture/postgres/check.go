@@ -75,7 +75,7 @@ has_database_privilege(current_database(), 'create')`).Scan(&level, &keep, &user
 	add(!haveControl && !mayCreate, Finding{What: "schema strait", Why: "its tables are missing and the role may not make them", Cure: "let an owner of the database run: " + strings.Join(schemas.PostgresControlTables, "; ")})
 	add(keep == "-1", Finding{What: "max_slot_wal_keep_size", Why: "without a limit a slot that is not read fills the disk", Cure: "run: alter system set max_slot_wal_keep_size = '50GB', and select pg_reload_conf()", Warning: true})
 	add(st.WALStatus == "unreserved", Finding{What: "slot " + cfg.Slot, Why: "the server will soon remove log that is still needed", Cure: "start capture, or raise max_slot_wal_keep_size", Warning: true})
-	add(st.WALStatus == "lost", Finding{What: "slot " + cfg.Slot, Why: "it was invalidated: " + st.Reason(), Cure: "take a new snapshot"})
+	add(st.WALStatus == "lost", Finding{What: "slot " + cfg.Slot, Why: "it was invalidated: " + st.Reason(), Cure: "take a new snapshot with: strait run --snapshot <system>"})
 	return out, nil
 }
 

@@ -102,10 +102,10 @@ func (s *Source) identify(ctx context.Context, from schemas.Position) error {
 	case from.IsZero():
 		return nil
 	case from.Source != s.identity:
-		return fmt.Errorf("%w: the position %s is of %s, this is %s: another server, or one that was promoted or restored; take a new snapshot",
+		return fmt.Errorf("%w: the position %s is of %s, this is %s: another server, or one that was promoted or restored; take a new snapshot with: strait run --snapshot <system>",
 			capture.ErrPositionLost, from, from.Source, s.identity)
 	case from.End > uint64(id.XLogPos):
-		return fmt.Errorf("%w: the position %s is beyond the server's log, which ends at %s: it was restored to an earlier state; take a new snapshot",
+		return fmt.Errorf("%w: the position %s is beyond the server's log, which ends at %s: it was restored to an earlier state; take a new snapshot with: strait run --snapshot <system>",
 			capture.ErrPositionLost, from, id.XLogPos)
 	}
 	return nil
@@ -156,7 +156,7 @@ func (s *Source) publication(ctx context.Context, fresh bool) error {
 	}
 	if p == nil {
 		if !fresh {
-			return fmt.Errorf("%w: there is no publication %s any more; take a new snapshot", capture.ErrPositionLost, s.cfg.Publication)
+			return fmt.Errorf("%w: there is no publication %s any more; take a new snapshot with: strait run --snapshot <system>", capture.ErrPositionLost, s.cfg.Publication)
 		}
 		return s.run1(ctx, "create publication "+quote(s.cfg.Publication)+" for table "+quoteTables(s.cfg.Tables)+" with ("+publicationOptions+")")
 	}
@@ -195,7 +195,7 @@ where to_regclass(t.name) is not null and not exists (
 		return fmt.Errorf("read publication %s: %w", s.cfg.Publication, err)
 	}
 	if missing != "" {
-		return fmt.Errorf("%w: %s is not in publication %s, so its rows were not read: it is new in the list, or was dropped and made again; take a new snapshot",
+		return fmt.Errorf("%w: %s is not in publication %s, so its rows were not read: it is new in the list, or was dropped and made again; take a new snapshot with: strait run --snapshot <system>",
 			capture.ErrPositionLost, missing, s.cfg.Publication)
 	}
 	return nil
@@ -266,7 +266,7 @@ func (s *Source) checkSlot(ctx context.Context, from schemas.Position) error {
 		return err
 	}
 	again := func(why string) error {
-		return fmt.Errorf("%w: slot %s %s; take a new snapshot", capture.ErrPositionLost, s.cfg.Slot, why)
+		return fmt.Errorf("%w: slot %s %s; take a new snapshot with: strait run --snapshot <system>", capture.ErrPositionLost, s.cfg.Slot, why)
 	}
 	switch {
 	case !st.Exists:

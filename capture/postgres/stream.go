@@ -136,7 +136,7 @@ func (s *Source) drainReady(ctx context.Context) error {
 func lost(err error) error {
 	switch code(err) {
 	case "55000", "58P01", "42704":
-		return fmt.Errorf("%w: %w; take a new snapshot", capture.ErrPositionLost, err)
+		return fmt.Errorf("%w: %w; take a new snapshot with: strait run --snapshot <system>", capture.ErrPositionLost, err)
 	}
 	return err
 }

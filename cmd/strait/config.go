@@ -125,6 +125,9 @@ type SystemConfig struct {
 	kind             string   // postgres, mysql or mariadb
 	resolved         *url.URL // with the password
 	passwordInConfig bool
+	// again asks for a new snapshot when the capture loop starts next; it belongs to
+	// that loop.
+	again bool
 }
 
 // Duration is a time in YAML: 500ms, 10s, 2m.

@@ -28,7 +28,8 @@ import (
 const grace = 30 * time.Second
 
 func runCommand(load loader) *cobra.Command {
-	return &cobra.Command{
+	var again []string
+	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Keep the two databases in agreement until told to stop",
 		Args:  cobra.NoArgs,
@@ -40,9 +41,18 @@ func runCommand(load loader) *cobra.Command {
 			log := cfg.logger(cmd.ErrOrStderr())
 			ctx, release := ops.Signals(cmd.Context(), log, grace, func() { os.Exit(1) })
 			defer release()
+			for _, name := range again {
+				s := cfg.Systems[name]
+				if s == nil {
+					return fmt.Errorf("--snapshot %s: there is no such system in %s", name, cfg.file)
+				}
+				s.again = true
+			}
 			return cfg.run(ctx, log)
 		},
 	}
+	cmd.Flags().StringSliceVar(&again, "snapshot", nil, "take a new snapshot of these systems first; rows that are gone since are removed on the other side by its rules")
+	return cmd
 }
 
 // runner is what the loops of strait run share.
@@ -177,10 +187,21 @@ func (r *runner) capture(ctx context.Context, s *SystemConfig) (err error) {
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
 	last, _ := w.Last()
+	if s.again {
+		r.log.Info("taking a new snapshot, as asked for", "system", s.name, "before", last.Resume.String())
+		last.Resume = schemas.Position{}
+	}
 	src, err := db.Source(ctx, r.docs.TablesOf(s.name, s.Schema), last.Resume, r.log)
 	if err != nil {
 		return err
 	}
+	before := last.Number
+	defer func() {
+		// Once is enough: while the snapshot is under way its commits carry no position.
+		if now, _ := w.Last(); now.Number > before {
+			s.again = false
+		}
+	}()
 	defer func() { err = errors.Join(err, src.Close()) }()
 	c := r.health.Component(captureLoop(s.name))
 	if last.Resume.IsZero() {

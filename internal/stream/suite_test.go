@@ -62,22 +62,31 @@ func testWholeCommits(t *testing.T, cl *cluster) {
 			t.Fatalf("origin %v, not %v", o, b.Changes[0].Txn.Origin)
 		}
 	}
-	// Batches of one call are one commit; one without changes is none.
+	// Batches of one call are one commit; one without changes is none, unless the log
+	// has gone on.
 	c := mustWrite(t, w, work.batch(3), work.batch(4))
 	if c.Number != 41 || c.Txns != 2 {
 		t.Fatalf("commit %+v", c)
 	}
-	if empty := mustWrite(t, w, &schemas.Batch{Txns: 1, Resume: schemas.Position{Source: "test", End: 999}}); empty.Number != 0 {
+	if empty := mustWrite(t, w, &schemas.Batch{Txns: 1, Resume: c.Resume}); empty.Number != 0 {
 		t.Fatalf("a batch without changes made commit %d", empty.Number)
+	}
+	c = mustWrite(t, w, &schemas.Batch{Resume: schemas.Position{Source: "test", End: c.Resume.End + 1}})
+	if c.Number != 42 || len(c.Ranges) != 0 {
+		t.Fatalf("a batch that moves the position: commit %+v", c)
+	}
+	readCommit(t, r)
+	if got, changes := readCommit(t, r); got.Number != 42 || len(changes) != 0 {
+		t.Fatalf("commit %+v with %d changes", got, len(changes))
 	}
 	again := openWriter(t, cl.cfg, system)
 	last, ok := again.Last()
-	if !ok || last.Number != 41 || last.LastSeq != c.LastSeq || last.Resume != c.Resume || last.Offset != c.Offset {
+	if !ok || last.Number != 42 || last.LastSeq != c.LastSeq || last.Resume != c.Resume || last.Offset != c.Offset {
 		t.Fatalf("read back %+v, written %+v", last, c)
 	}
 	mustWrite(t, again, work.batch(1))
-	checkAll(t, cl.cfg, system, 42, work.n)
-	if lag, err := r.Committed(testContext(t)); err != nil || lag.Number != 42 {
+	checkAll(t, cl.cfg, system, 43, work.n)
+	if lag, err := r.Committed(testContext(t)); err != nil || lag.Number != 43 {
 		t.Fatalf("last commit %d, %v", lag.Number, err)
 	}
 }
@@ -179,6 +188,12 @@ func testFence(t *testing.T, cl *cluster) {
 	n, pos := work.n, work.pos
 	open.Open, open.Resume = true, schemas.Position{}
 	mustWrite(t, old, open)
+	other := openWriter(t, cl.cfg, system+"b")
+	mustWrite(t, other, open)
+	openWriter(t, cl.cfg, system+"b")
+	if _, err := other.Write(testContext(t), open); !errors.Is(err, ErrFenced) {
+		t.Fatalf("the older writer, its transaction open, got %v", err)
+	}
 	newer := openWriter(t, cl.cfg, system)
 	work.n, work.pos = n-2, pos-1
 	mustWrite(t, newer, work.batch(2))

@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/segmentio/kafka-go/protocol/addpartitionstotxn"
 	"github.com/segmentio/kafka-go/protocol/endtxn"
+
+	"github.com/strait-cdc/strait/schemas"
 )
 
 // txn is the Kafka transaction that a Writer has open.
@@ -56,6 +59,16 @@ func (t *txn) add(ctx context.Context, ps []tp) error {
 		return addError(m.(*addpartitionstotxn.Response))
 	})
 }
+
+// probe asks the coordinator whether the producer is still the one of its id: an
+// error that is ErrFenced says that it is not.
+func (t *txn) probe(ctx context.Context) error {
+	clear(t.added)
+	return t.add(ctx, []tp{{commitsOf(t.id), 0}})
+}
+
+// commitsOf is the topic that every transaction of a transactional id ends in.
+func commitsOf(id string) string { return schemas.CommitsTopic(strings.TrimPrefix(id, "strait-")) }
 
 // addError is the error that matters: not that of the partitions which were left
 // out because of another.

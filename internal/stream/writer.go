@@ -11,6 +11,8 @@ import (
 
 	"github.com/segmentio/kafka-go/compress"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/strait-cdc/strait/schemas"
 )
 
@@ -88,8 +90,9 @@ func (w *Writer) Last() (schemas.Commit, bool) { return w.last, w.haveLast }
 
 // Write publishes batches as one commit and returns it once it is durable. While
 // the last batch is Open its records are sent but not visible, and the zero
-// Commit is returned; the same goes for a batch of the log without changes,
-// which writes nothing.
+// Commit is returned. A batch of the log without changes is a commit only if it
+// moves the position: so the log of a database in which nothing of ours happens
+// can be given back.
 func (w *Writer) Write(ctx context.Context, bs ...*schemas.Batch) (schemas.Commit, error) {
 	if w.broken != nil {
 		return schemas.Commit{}, fmt.Errorf("writer of %s has ended: %w", w.system, w.broken)
@@ -97,6 +100,11 @@ func (w *Writer) Write(ctx context.Context, bs ...*schemas.Batch) (schemas.Commi
 	commit, err := w.write(ctx, bs)
 	if err != nil {
 		w.broken = fenced(err)
+		if errors.Is(err, kafka.InvalidTransactionState) {
+			// The embedded broker says no more than this to a writer whose open transaction
+			// a newer one has aborted; the coordinator knows.
+			w.broken = errors.Join(w.broken, w.txn.probe(ctx))
+		}
 		return schemas.Commit{}, fmt.Errorf("write %s: %w", w.system, w.broken)
 	}
 	return commit, nil
@@ -112,7 +120,7 @@ func (w *Writer) write(ctx context.Context, bs []*schemas.Batch) (schemas.Commit
 		// What is there is sent, so that an open transaction takes no memory.
 		return schemas.Commit{}, w.flush(ctx)
 	}
-	if w.next == w.first && !w.phase.IsSnapshot() {
+	if w.next == w.first && !w.phase.IsSnapshot() && w.resume.End <= w.last.Resume.End {
 		w.begin()
 		return schemas.Commit{}, nil
 	}
@@ -261,6 +269,9 @@ func (w *Writer) commit(ctx context.Context) (schemas.Commit, error) {
 	commit := schemas.Commit{
 		System: w.system, Number: w.last.Number + 1, Resume: w.resume, FirstSeq: w.first, LastSeq: w.next - 1,
 		Txns: w.txns, Phase: w.phase, Ranges: w.allRanges(), Time: w.time, At: time.Now().UTC(),
+	}
+	if commit.Time.IsZero() {
+		commit.Time = commit.At // nothing happened at the source up to now
 	}
 	value, err := json.Marshal(commit)
 	if err != nil {
