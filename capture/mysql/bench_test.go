@@ -1,3 +1,5 @@
+//go:build !noservers
+
 package mysql_test
 
 import (

@@ -1,3 +1,5 @@
+//go:build !noservers
+
 package postgres
 
 import (
@@ -166,6 +168,11 @@ func TestServerKilled(t *testing.T) {
 			s.Kill(t)
 			db.SQL.DB = s.DB()
 			r.untilError()
+			// The handle's old connections say only when they are used that they are dead.
+			testenv.Eventually(t, 20*time.Second, func() error {
+				_, err := db.SQL.DB.ExecContext(t.Context(), "select 1")
+				return err
+			})
 			r.close()
 			r.open()
 			r.fence()

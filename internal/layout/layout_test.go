@@ -91,8 +91,8 @@ func TestPartsDoNotKnowEachOther(t *testing.T) {
 			}
 		}
 		for _, imported := range slices.Concat(p.TestImports, p.XTestImports) {
-			if in(ours(imported), "internal/testenv") {
-				continue // tests may have servers
+			if in(ours(imported), "internal/testenv") || in(ours(imported), "deploy/examples") {
+				continue // tests may have servers, and the example business
 			}
 			if why := forbiddenPart(ours(p.ImportPath), ours(imported)); why != "" {
 				t.Error("test of " + why)
