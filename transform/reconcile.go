@@ -127,6 +127,7 @@ func (p *planner) root() bool {
 	if m.it.Dead {
 		p.orphans()
 		p.hidden()
+		p.unlinkChildren()
 		return false
 	}
 	if len(p.plan.Parks) > before && p.blocked() {
@@ -216,6 +217,15 @@ func (p *planner) unlink(part *mapping.Part, m *member) {
 		if m.it.Linked[side] {
 			p.write(side, schemas.Write{Kind: schemas.WriteUnlink, Table: part.Sides[side].Table.Name, Link: p.linkOf(part, m, side)})
 			p.effect(side, effect{Kind: effectUnlink, Child: part.Name, Item: m.it.ID})
+		}
+	}
+}
+
+// unlinkChildren ends the pairings of a record's children with its own.
+func (p *planner) unlinkChildren() {
+	for i, part := range p.s.entity.Children {
+		for _, m := range p.s.children[i] {
+			p.unlink(part, m)
 		}
 	}
 }

@@ -555,7 +555,10 @@ func (w *simWorld) do(s *simSystem, tx *simTxn, wr *schemas.Write, i int, made [
 	case schemas.WriteLink:
 		s.links[wr.Link.Entity+"/"+wr.Link.Hub] = wr.Link.NativeKey
 		return
-	case schemas.WriteUnlink, schemas.WriteCheck:
+	case schemas.WriteUnlink:
+		delete(s.links, wr.Link.Entity+"/"+wr.Link.Hub)
+		return
+	case schemas.WriteCheck:
 		return
 	}
 	kind := s.kindOf(wr.Table)

@@ -475,3 +475,39 @@ func TestRevivalTakesTheDeletionBack(t *testing.T) {
 		t.Fatal("the record exists twice")
 	}
 }
+
+func TestLinksOfChildrenDieWithTheirParent(t *testing.T) {
+	s := newStory(t, nil)
+	s.insert(0, "accounts", "c1", "K", "f1", "g1")
+	s.insert(0, "contacts", "c2", "=c1", "x", "v1")
+	s.begin()
+	s.do(1, func(tx *simTxn) {
+		erp := s.sys[1]
+		erp.record(tx, schemas.Delete, "contacts", erp.keys("contacts")[0], nil)
+		erp.record(tx, schemas.Delete, "accounts", erp.keys("accounts")[0], nil)
+	})
+	s.settle()
+	s.both()
+	for _, sys := range s.sys {
+		if len(sys.links) != 0 {
+			t.Errorf("%s still holds the links %v", sys.name, sys.links)
+		}
+	}
+}
+
+// A column that only the rule for creating reads matters too.
+func TestRecordThatBecomesWorthCreating(t *testing.T) {
+	s := newStory(t, func(set *mapping.Set) {
+		side := set.Entities[0].Root.Sides[1]
+		side.Create = func(other mapping.Env) (bool, error) { return other.Row[4] == schemas.Text("customer"), nil }
+		side.CreateColumns = []int{4}
+		crm := set.Entities[0].Root.Sides[0]
+		crm.Where, crm.WhereColumns, crm.Defaults = nil, nil, nil
+	})
+	s.insert(0, "accounts", "c1", "K", "f1", "g1")
+	s.begin()
+	s.want(1)
+	s.set(0, "accounts", "c1", 4, "=customer")
+	s.settle()
+	s.both("account K f=f1 g=g1")
+}
