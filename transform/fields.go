@@ -184,8 +184,14 @@ func decideBoth(f *mapping.Field, vals [2]schemas.Value, when [2]int64) (int, st
 	return later(f, when)
 }
 
+// later is the last writer. A server that tells commit times in whole seconds
+// (MariaDB) does not say which edit of the same second came first: a tie.
 func later(f *mapping.Field, when [2]int64) (int, string, bool) {
+	const second = 1_000_000
+	whole := when[0]%second == 0 || when[1]%second == 0
 	switch {
+	case whole && when[0]/second == when[1]/second:
+		return f.Tie, "tie", true
 	case when[0] > when[1]:
 		return 0, "last_writer", true
 	case when[1] > when[0]:

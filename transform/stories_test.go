@@ -511,3 +511,22 @@ func TestRecordThatBecomesWorthCreating(t *testing.T) {
 	s.settle()
 	s.both("account K f=f1 g=g1")
 }
+
+func TestWholeSecondsDoNotDecide(t *testing.T) {
+	f := &mapping.Field{Tie: 1}
+	for _, c := range []struct {
+		when [2]int64
+		win  int
+		rule string
+	}{
+		{[2]int64{10_000_000, 10_500_000}, 1, "tie"},
+		{[2]int64{10_700_000, 10_000_000}, 1, "tie"},
+		{[2]int64{10_700_000, 10_600_000}, 0, "last_writer"},
+		{[2]int64{11_000_000, 10_900_000}, 0, "last_writer"},
+		{[2]int64{10_700_000, 10_700_000}, 1, "tie"},
+	} {
+		if win, rule, _ := later(f, c.when); win != c.win || rule != c.rule {
+			t.Errorf("%v: side %d by %s, want %d by %s", c.when, win, rule, c.win, c.rule)
+		}
+	}
+}

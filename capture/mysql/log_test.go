@@ -212,7 +212,7 @@ func TestPositionLost(t *testing.T) {
 
 			lost := func(why string) {
 				t.Helper()
-				if err := tl.tryOpen(); !errors.Is(err, capture.ErrPositionLost) || !strings.Contains(err.Error(), "strait snapshot") {
+				if err := tl.tryOpen(); !errors.Is(err, capture.ErrPositionLost) || !strings.Contains(err.Error(), "strait run --snapshot") {
 					t.Fatalf("%s: got %v, want ErrPositionLost", why, err)
 				}
 			}
