@@ -25,10 +25,8 @@ type memoryWriter struct {
 	log    capturetest.Log
 	number int64
 	fault  fault
-	// held is the number of changes of the largest write.
-	held int
-	stop func() bool
-	end  context.CancelFunc
+	stop   func() bool
+	end    context.CancelFunc
 }
 
 func (w *memoryWriter) Write(ctx context.Context, bs ...*schemas.Batch) (schemas.Commit, error) {

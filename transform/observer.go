@@ -29,14 +29,32 @@ type Observer interface {
 // NoObserver ignores everything.
 type NoObserver struct{}
 
-// The methods of NoObserver do nothing.
-func (NoObserver) Folded(string, *schemas.Commit)         {}
-func (NoObserver) Planned(string, int)                    {}
-func (NoObserver) Applied(string, string, int)            {}
-func (NoObserver) Missed(string, string)                  {}
+// Folded ignores a commit.
+func (NoObserver) Folded(string, *schemas.Commit) {}
+
+// Planned ignores a plan.
+func (NoObserver) Planned(string, int) {}
+
+// Applied ignores a write.
+func (NoObserver) Applied(string, string, int) {}
+
+// Missed ignores a miss.
+func (NoObserver) Missed(string, string) {}
+
+// Refused ignores a refusal.
 func (NoObserver) Refused(string, string, string, string) {}
-func (NoObserver) Conflict(*Conflict)                     {}
-func (NoObserver) Parked(*Parked)                         {}
-func (NoObserver) Unparked(string, string)                {}
-func (NoObserver) Linked(string, bool)                    {}
-func (NoObserver) Dirty(int)                              {}
+
+// Conflict ignores a conflict.
+func (NoObserver) Conflict(*Conflict) {}
+
+// Parked ignores a parked entity.
+func (NoObserver) Parked(*Parked) {}
+
+// Unparked ignores a freed entity.
+func (NoObserver) Unparked(string, string) {}
+
+// Linked ignores a link.
+func (NoObserver) Linked(string, bool) {}
+
+// Dirty ignores a number.
+func (NoObserver) Dirty(int) {}

@@ -50,10 +50,10 @@ func rowChanges(t *testing.T, h Harness) {
 func changeLines(changes []schemas.Change) []string {
 	var out []string
 	for _, c := range changes {
-		switch {
-		case c.Op == schemas.Truncate:
+		switch c.Op {
+		case schemas.Truncate:
 			out = append(out, "t")
-		case c.Op == schemas.Delete:
+		case schemas.Delete:
 			out = append(out, "d "+c.Before[0].String())
 		default:
 			out = append(out, fmt.Sprintf("%c %s %s", c.Op, c.After[0], RowText(c.After[1].String(), c.After[2].String())))

@@ -61,7 +61,7 @@ func (l *Log) Crash() {
 	}
 }
 
-// Mark is a place in a Log to go back to.
+// LogMark is a place in a Log to go back to.
 type LogMark struct {
 	changes int
 	resume  schemas.Position
@@ -140,7 +140,7 @@ func (l *Log) checkChange(b *schemas.Batch, c *schemas.Change) error {
 		}
 	}
 	hasBefore, hasAfter := c.Before != nil, c.After != nil
-	ok := true
+	var ok bool
 	switch c.Op {
 	case schemas.Insert, schemas.Snapshot:
 		ok = !hasBefore && hasAfter
@@ -150,8 +150,6 @@ func (l *Log) checkChange(b *schemas.Batch, c *schemas.Change) error {
 		ok = hasBefore && !hasAfter
 	case schemas.Truncate:
 		ok = !hasBefore && !hasAfter
-	default:
-		ok = false
 	}
 	if !ok {
 		return fmt.Errorf("before %t, after %t", hasBefore, hasAfter)

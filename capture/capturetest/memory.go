@@ -290,7 +290,6 @@ type Slice struct {
 	// The fields below are guarded by from.mu.
 	next   int // index of the transaction to read next
 	rest   []schemas.Change
-	txns   int
 	closed bool
 }
 

@@ -20,7 +20,7 @@ func (s SQL) Do(ctx context.Context, stmts ...Stmt) error {
 	defer conn.Close()
 	if err := s.do(ctx, conn, stmts); err != nil {
 		// The connection goes back to the pool: end what was begun.
-		conn.ExecContext(context.WithoutCancel(ctx), "rollback")
+		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "rollback")
 		return err
 	}
 	return nil

@@ -235,8 +235,8 @@ func (cs *charsets) loadCollations(ctx context.Context, db querier, mariadb bool
 	if mariadb {
 		// Since 10.10 only this view has the ids of the UCA 14.0.0 collations.
 		const wide = "select id, character_set_name from information_schema.collation_character_set_applicability where id is not null"
-		if rows, err := db.QueryContext(ctx, wide+" limit 1"); err == nil {
-			rows.Close()
+		var has int
+		if err := db.QueryRowContext(ctx, "select count(*) from ("+wide+" limit 1) w").Scan(&has); err == nil {
 			q = wide
 		}
 	}

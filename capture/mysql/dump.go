@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -159,7 +160,9 @@ func (d *dump) packet() ([]byte, error) {
 			return nil, fmt.Errorf("binlog: packet %d where %d was due", head[3], d.seq)
 		}
 		d.seq++
-		d.in.Discard(4)
+		if _, err := d.in.Discard(4); err != nil {
+			return nil, broken(err)
+		}
 		at := len(d.buf)
 		d.buf = grow(d.buf, n)
 		if err := d.fill(d.buf[at:]); err != nil {
@@ -202,7 +205,8 @@ func grow(b []byte, n int) []byte {
 }
 
 func broken(err error) error {
-	if ne, ok := err.(net.Error); ok && ne.Timeout() {
+	var ne net.Error
+	if errors.As(err, &ne) && ne.Timeout() {
 		return fmt.Errorf("binlog: the server was silent for %s: %w", silence, err)
 	}
 	return fmt.Errorf("binlog connection: %w", err)

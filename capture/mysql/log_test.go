@@ -243,6 +243,9 @@ func TestPositionLost(t *testing.T) {
 				} else {
 					err = rows.Scan(&first, &size)
 				}
+				if err == nil {
+					err = rows.Err()
+				}
 				if err == nil && first != last {
 					err = fmt.Errorf("the first file is %s", first)
 				}

@@ -16,9 +16,6 @@ type place struct {
 	offset uint64
 }
 
-// firstOffset is where the first event of a file starts, behind its magic number.
-const firstOffset = 4
-
 // maxOffset is the highest offset that the protocol can name: event headers and
 // the dump command have 32 bits for it.
 const maxOffset = 1<<32 - 1

@@ -9,10 +9,9 @@ import (
 
 // rowsEvent is a rows event taken apart as far as its rows.
 type rowsEvent struct {
-	op     schemas.Op
-	shape  *shape
-	rows   string
-	offset uint64 // of the event's start in its file
+	op    schemas.Op
+	shape *shape
+	rows  string
 }
 
 // The versions of rows events, by type.

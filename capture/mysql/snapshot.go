@@ -174,7 +174,7 @@ func (s *Source) snapshotMySQL(ctx context.Context, conn *sql.Conn) (native, err
 		return native{}, err
 	}
 	// Whatever happens, the lock goes with its connection or by this.
-	defer lock.ExecContext(context.WithoutCancel(ctx), "unlock tables")
+	defer func() { _, _ = lock.ExecContext(context.WithoutCancel(ctx), "unlock tables") }()
 	how, err := s.lockMySQL(ctx, lock)
 	if err != nil {
 		return native{}, err

@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -293,7 +294,7 @@ func (c Config) dropSlot(ctx context.Context, conn *pgx.Conn) error {
 	for {
 		var pid int
 		err := conn.QueryRow(ctx, "select coalesce(active_pid, 0) from pg_replication_slots where slot_name = $1", c.Slot).Scan(&pid)
-		if err == pgx.ErrNoRows {
+		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
 		if err == nil && pid == 0 {

@@ -148,7 +148,7 @@ func (s *stream) run() error {
 	conn.SetReadDeadline(time.Now().Add(s.tickEvery))
 	for {
 		if s.ctx.Err() != nil {
-			s.status(false)
+			_ = s.status(false) // the last word, if it is still heard
 			return s.ctx.Err()
 		}
 		msg, err := s.repl.ReceiveMessage(context.Background())

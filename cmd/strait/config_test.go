@@ -116,7 +116,7 @@ func TestConfigFindsPasswords(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "pw"), []byte("from file\nsecond line\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := load(t, fmt.Sprintf(`
+	_, err := load(t, fmt.Sprintf(`
 systems:
   a: {url: "mariadb://u@h:1/d", password_env: CRM_PW}
   b: {url: "postgres://u@h:1/d", password_file: %q}
@@ -127,7 +127,7 @@ systems:
 		t.Fatalf("variable that is not set: %v", err)
 	}
 	t.Setenv("CRM_PW_ESCAPED", "p%40ss")
-	c, err = load(t, fmt.Sprintf(`
+	c, err := load(t, fmt.Sprintf(`
 systems:
   a: {url: "mariadb://u@h:1/d", password_env: CRM_PW}
   b: {url: "postgres://u@h:1/d", password_file: %q}

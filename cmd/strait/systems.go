@@ -68,9 +68,6 @@ func (s *SystemConfig) driver() database {
 // url is the address with the password.
 func (s *SystemConfig) url() string { return s.resolved.String() }
 
-// place is the address without the password, for messages.
-func (s *SystemConfig) place() string { return s.resolved.Redacted() }
-
 func (s *SystemConfig) database() string { return strings.Trim(s.resolved.Path, "/") }
 
 type postgresDB struct{ *SystemConfig }

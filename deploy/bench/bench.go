@@ -54,15 +54,7 @@ func (b *bench) run(ctx context.Context) error {
 		}
 		fmt.Fprintf(b.out, "  (%.0f s)\n\n", time.Since(began).Seconds())
 	}
-	if b.write == "" {
-		return nil
-	}
-	text, err := b.page()
-	if err != nil {
-		return err
-	}
-	fmt.Fprintln(b.out, "writing", b.write)
-	return os.WriteFile(b.write, []byte(text), 0o644)
+	return nil
 }
 
 // add takes a row of the table.

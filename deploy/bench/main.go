@@ -5,7 +5,6 @@
 //
 //	make bench                              # all parts
 //	make bench PARTS='capture-postgres avro'
-//	make bench PARTS=-write                 # all parts, and docs/benchmarks.md anew
 //
 // The parts are listed in parts. What is measured more than once is measured in
 // turns, ours and the other, and the median counts. Work whose CPU time and memory
@@ -28,8 +27,6 @@ import (
 type options struct {
 	// short runs everything in its smallest form, to see that it runs.
 	short bool
-	// write is the page to write, empty for none.
-	write string
 	// reps is how often each of a pair is measured.
 	reps  int
 	parts []string
@@ -49,8 +46,6 @@ var parts = []part{
 	{"snapshot", "The first snapshot into the embedded broker, beside `COPY … TO STDOUT` by psql and `SELECT *` by the mariadb client, both to /dev/null.", snapshots},
 	{"apply", "Batches of 500 through a sink, beside the best statements written by hand that write the same rows, links and progress row in one transaction.", applies},
 	{"avro", "A row of 15 columns to Avro and back, on one core, beside goavro with the same schema.", avroRows},
-	{"reconcile", "Deciding over a customer with three contacts of which one field was edited, on one core, beside the goal.", reconciles},
-	{"latency", "From the return of a commit on one side until the change can be read on the other, through the whole product: MariaDB as CRM, PostgreSQL as ERP, the example mapping with a quiet period of 0, both sides being edited at the given rate each.", latencies},
 }
 
 func main() { os.Exit(Main()) }
@@ -81,10 +76,8 @@ func Main() int {
 
 func parse(args []string) (options, error) {
 	o := options{}
-	write := false
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.BoolVar(&o.short, "short", false, "the smallest form of everything: it proves that it runs, the figures mean nothing")
-	f.BoolVar(&write, "write", false, "write docs/benchmarks.md; needs all parts")
 	f.IntVar(&o.reps, "reps", 3, "how often each of a pair is measured; the median counts")
 	f.Usage = func() {
 		fmt.Fprintln(f.Output(), "usage: bench [flags] [part…]")
@@ -100,15 +93,6 @@ func parse(args []string) (options, error) {
 	for _, name := range o.parts {
 		if !slices.ContainsFunc(parts, func(p part) bool { return p.name == name }) {
 			return o, fmt.Errorf("there is no part %q; -h lists them", name)
-		}
-	}
-	if write {
-		if len(o.parts) > 0 || o.short {
-			return o, errors.New("-write needs all parts at full size")
-		}
-		o.write = "docs/benchmarks.md"
-		if _, err := os.Stat("docs"); err != nil {
-			return o, errors.New("-write: run it from the root of the tree, where docs is")
 		}
 	}
 	if o.reps < 1 {

@@ -77,16 +77,6 @@ func printTable(out io.Writer, rows []row) {
 	_ = w.Flush()
 }
 
-// markdown writes rows for the page.
-func markdown(out io.Writer, rows []row) {
-	line := func(cells []string) { fmt.Fprintln(out, "| "+strings.Join(cells, " | ")+" |") }
-	line(header)
-	fmt.Fprintln(out, strings.Repeat("|---", len(header))+"|")
-	for _, r := range rows {
-		line(r.cells())
-	}
-}
-
 // sample is one measurement.
 type sample struct {
 	// rate is in rows, or what else is counted, per second.

@@ -296,10 +296,10 @@ func (p *program) sample(n int) *schemas.Change {
 	for i, s := range p.columns {
 		list := s.samples()
 		row[i], before[i] = list[(n+i)%len(list)], list[n%len(list)]
-		switch {
-		case n == 4:
+		switch n {
+		case 4:
 			row[i] = schemas.Null
-		case n == 5:
+		case 5:
 			row[i] = schemas.Unchanged
 		}
 	}

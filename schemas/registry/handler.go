@@ -90,7 +90,7 @@ func (h answerer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		body = marshal(answer)
 	}
 	w.WriteHeader(status)
-	w.Write(body) // the client has gone if this fails
+	_, _ = w.Write(body) // the client has gone if this fails
 }
 
 func refuse(status, code int, message string) error { return &Error{status, code, message} }

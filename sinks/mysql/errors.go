@@ -74,7 +74,8 @@ func ofLinks(err error) error {
 // unlessRetry is for our own tables: whatever is wrong with them is no answer
 // to an intent.
 func unlessRetry(err error) error {
-	if c, ok := classify(err, -1).(*apply.Retry); ok {
+	var c *apply.Retry
+	if errors.As(classify(err, -1), &c) {
 		return c
 	}
 	return err

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -42,7 +43,8 @@ where pipeline = $1 and lane = $2 and epoch = $3 and batch = $4 - 1`, s.pipeline
 // unlessRetry is for our own tables: whatever is wrong with them is no answer
 // to an intent.
 func unlessRetry(err error) error {
-	if c, ok := classify(err, -1).(*apply.Retry); ok {
+	var c *apply.Retry
+	if errors.As(classify(err, -1), &c) {
 		return c
 	}
 	return err
@@ -52,7 +54,7 @@ func (s *session) State(ctx context.Context) (apply.State, error) {
 	st := apply.State{Found: true}
 	err := s.conn.QueryRow(ctx, `select epoch, batch, coalesce(answers, '') from strait.progress where pipeline = $1 and lane = $2`,
 		s.pipeline, s.lane).Scan(&st.Epoch, &st.Batch, &st.Answers)
-	if err == pgx.ErrNoRows {
+	if errors.Is(err, pgx.ErrNoRows) {
 		return apply.State{}, nil
 	}
 	return st, err

@@ -602,22 +602,22 @@ func mixed(s *suite) {
 			guard, o = "wrong", "m"
 		}
 		w := []schemas.Write{s.rename(num(int64(id)), guard, next)}
-		switch k := r.IntN(10); {
-		case k == 0:
+		switch r.IntN(10) {
+		case 0:
 			email := fmt.Sprintf("e%d@x", r.IntN(40))
 			w = append(w, s.newCustomer(fmt.Sprint("h", i), "new", txt(email)))
 			if o == "a" && emails[email] {
 				o = "m"
 			}
 			emails[email] = emails[email] || o == "a"
-		case k == 1:
+		case 1:
 			w = append(w, s.newCustomer("", strings.Repeat("l", 21), schemas.Null))
 			if o == "a" {
 				o = "r"
 			}
-		case k == 2:
+		case 2:
 			w = append(w, schemas.Write{Kind: schemas.WriteLink, Link: &schemas.Link{Entity: s.entity, Hub: fmt.Sprint("x", i), NativeKey: fmt.Sprint("x", i)}})
-		case k == 3:
+		case 3:
 			w[0].Set = append(w[0].Set, cells("note", txt(next))...)
 		}
 		if o == "a" {

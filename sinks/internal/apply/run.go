@@ -31,7 +31,7 @@ func Run(ctx context.Context, s Session, epoch, batch int64, intents []schemas.I
 			return answers, err
 		}
 		if rerr := s.Rollback(ctx); rerr != nil {
-			return nil, fmt.Errorf("%w (and the rollback: %v)", err, rerr)
+			return nil, fmt.Errorf("%w (and the rollback: %w)", err, rerr)
 		}
 		if n == attempts {
 			return nil, fmt.Errorf("%w (%d attempts; somebody holds the locks of these rows for long)", err, n)
