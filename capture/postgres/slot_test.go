@@ -103,10 +103,14 @@ func TestSlotInvalidated(t *testing.T) {
 			db.exec(t, "alter system set max_slot_wal_keep_size = '1MB'", "select pg_reload_conf()",
 				"create table a (id int primary key)", "create table other (v text)")
 			r := db.read(t, "a")
-			st, err := r.Status(t.Context())
-			if err != nil || !st.Exists || !st.Usable || !st.Active || st.WALStatus == "lost" || st.Confirmed == 0 || st.Restart == 0 {
-				t.Errorf("status %+v, %v", st, err)
-			}
+			// The server says a little later that the slot is active.
+			testenv.Eventually(t, patience, func() error {
+				st, err := r.Status(t.Context())
+				if err != nil || !st.Exists || !st.Usable || !st.Active || st.WALStatus == "lost" || st.Confirmed == 0 || st.Restart == 0 {
+					return fmt.Errorf("status %+v, %v", st, err)
+				}
+				return nil
+			})
 			r.close()
 			testenv.Eventually(t, patience, func() error {
 				db.exec(t, "insert into other select repeat('x', 1000) from generate_series(1, 20000)", "select pg_switch_wal()", "checkpoint")

@@ -31,7 +31,7 @@ func lockState(dir string) (*stateLock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := flock(f); err != nil {
 		defer f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("state folder %s: %w%s", dir, errLocked, holder(f))
@@ -43,6 +43,19 @@ func lockState(dir string) (*stateLock, error) {
 		return nil, fmt.Errorf("state folder %s: %w", dir, err)
 	}
 	return &stateLock{f, dir}, nil
+}
+
+// flock takes the lock, and tries for a second: a process that is just being
+// forked holds a copy of the file until it runs its own program.
+func flock(f *os.File) (err error) {
+	for range 20 {
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return err
 }
 
 func writePID(f *os.File) error {
